@@ -1,0 +1,40 @@
+import { betterAuth } from 'better-auth';
+import { drizzleAdapter } from 'better-auth/adapters/drizzle';
+import { bearer } from 'better-auth/plugins/bearer';
+import type { Config } from '../config.ts';
+import type { Database } from '../db/client.ts';
+import { accounts, sessions, users, verifications } from '../db/schema/index.ts';
+
+const DAY_SECONDS = 86_400;
+
+/**
+ * Better Auth over the tables it shares with the main app. `database` must be one that may write sessions when the
+ * sign-in handler is mounted; where it is not, sessions are only read, and refreshing them is the main app's affair.
+ */
+export function createAuth(config: Config, database: Database, baseUrl: string) {
+  return betterAuth({
+    baseURL: baseUrl,
+    secret: config.auth.secret,
+    telemetry: { enabled: false },
+    database: drizzleAdapter(database.drizzle, {
+      provider: 'pg',
+      schema: { user: users, session: sessions, account: accounts, verification: verifications },
+    }),
+    trustedOrigins: [...new Set([baseUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin))],
+    emailAndPassword: { enabled: true, disableSignUp: config.production, minPasswordLength: 12 },
+    session: {
+      expiresIn: 7 * DAY_SECONDS,
+      updateAge: DAY_SECONDS,
+      // A cached cookie would answer for a session that has been deleted.
+      cookieCache: { enabled: false },
+      disableSessionRefresh: !config.auth.handler,
+    },
+    advanced: { database: { generateId: 'uuid' } },
+    // Sign-in is limited by our own limiter, which all instances share.
+    rateLimit: { enabled: false },
+    // Without the signature a token read from the table would be a login.
+    plugins: [bearer({ requireSignature: true })],
+  });
+}
+
+export type Auth = ReturnType<typeof createAuth>;

@@ -1,0 +1,81 @@
+import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
+import postgres from 'postgres';
+import { domainErrorFromDatabase, isConnectionFailure, isRetryable } from './errors.ts';
+import * as schema from './schema/index.ts';
+
+type Db = PostgresJsDatabase<typeof schema>;
+
+/** An open transaction. Whatever writes asks for one by type. */
+export type Tx = Parameters<Parameters<Db['transaction']>[0]>[0];
+/** Whatever only reads takes this: the pool, a transaction, or a replica. */
+export type Reader = Pick<Db, 'select' | 'selectDistinct' | 'selectDistinctOn' | 'execute' | 'with' | '$with' | '$count'>;
+
+/** Called inside the transaction with its result, just before it commits. */
+export type BeforeCommit = (tx: Tx, result: unknown) => Promise<void>;
+
+export interface DatabaseOptions {
+  url: string;
+  poolSize: number;
+  /** The role that each connection takes on, where the URL's own user has more rights than it needs. */
+  role?: string | undefined;
+  applicationName?: string;
+}
+
+/** Waits before the second, third and fourth try (design document, Retry Strategy). */
+const RETRY_WAITS_MS = [1000, 2000, 4000] as const;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** The pool, and the one way to open a transaction. */
+export class Database {
+  readonly reader: Reader;
+  /** The driver itself, for what Drizzle does not do. */
+  readonly sql: postgres.Sql;
+  readonly drizzle: Db;
+
+  constructor(options: DatabaseOptions) {
+    this.sql = postgres(options.url, {
+      max: options.poolSize,
+      idle_timeout: 60,
+      connect_timeout: 5,
+      onnotice: () => {},
+      connection: {
+        application_name: options.applicationName ?? 'payout-service',
+        TimeZone: 'UTC',
+        statement_timeout: 30_000,
+        lock_timeout: 10_000,
+        idle_in_transaction_session_timeout: 30_000,
+        ...(options.role ? { role: options.role } : {}),
+      },
+    });
+    this.drizzle = drizzle(this.sql, { schema });
+    this.reader = this.drizzle;
+  }
+
+  /**
+   * Runs `work` in a transaction. A serialization failure, a deadlock, or a connection lost before the commit was sent
+   * is tried again; an unclear commit never is. `work` must therefore do nothing but database work.
+   * Constraint and trigger refusals come out as DomainErrors.
+   */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt += 1) {
+      let commitSent = false;
+      try {
+        return await this.drizzle.transaction(async (tx) => {
+          const result = await work(tx);
+          commitSent = true;
+          return result;
+        });
+      } catch (error) {
+        const wait = RETRY_WAITS_MS[attempt];
+        const again = isRetryable(error) || (isConnectionFailure(error) && !commitSent);
+        if (wait === undefined || !again) throw domainErrorFromDatabase(error);
+        await sleep(wait);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.sql.end({ timeout: 5 });
+  }
+}

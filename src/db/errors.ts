@@ -1,0 +1,73 @@
+import { DomainError, type ErrorCode } from '../kernel/errors.ts';
+
+interface DatabaseFault {
+  code: string;
+  constraint_name?: string;
+  message: string;
+}
+
+/** Finds the driver's error below what Drizzle wraps around it. */
+export function databaseFault(error: unknown): DatabaseFault | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const code = (at as { code?: unknown }).code;
+    if (typeof code === 'string') return at as unknown as DatabaseFault;
+  }
+  return undefined;
+}
+
+/** Serialization failure, deadlock: the whole transaction was undone and may be run again. */
+export const isRetryable = (error: unknown): boolean =>
+  ['40001', '40P01'].includes(databaseFault(error)?.code ?? '');
+
+const CONNECTION_CODES = /^(CONNECT(ION)?_.*|ECONN.*|ETIMEDOUT|EPIPE|ENOTFOUND|57P0[123]|08\d\d\d|53300)$/;
+
+export const isConnectionFailure = (error: unknown): boolean =>
+  CONNECTION_CODES.test(databaseFault(error)?.code ?? '');
+
+/** Which refusal of the database is which fault of the caller (constraints and triggers in drizzle/). */
+const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
+  payout_management_one_payout_per_tranche: ['NO_FUNDED_SLOT', 'Somebody else has just taken the last funded payout.'],
+  payout_management_one_win_per_tenure: ['INVALID_WINNER', 'The member already has a payout in this tenure.'],
+  payout_approvals_one_decision_per_person: [
+    'SEPARATION_OF_DUTIES',
+    'The same person decides once in a round. Somebody else must decide.',
+  ],
+  initiator_never_approves: ['SEPARATION_OF_DUTIES', 'Whoever initiated a payout never approves it.'],
+  payee_never_acts: ['SEPARATION_OF_DUTIES', 'Nobody acts on a payout of which they are the payee.'],
+  payment_attempts_generator_never_sends: [
+    'SEPARATION_OF_DUTIES',
+    'Whoever generated the instructions never marks them sent.',
+  ],
+  payment_attempts_failure_recorder_never_generates: [
+    'SEPARATION_OF_DUTIES',
+    'Whoever recorded the failure does not generate the next instructions.',
+  ],
+  payment_attempts_failure_recorder_never_sends: [
+    'SEPARATION_OF_DUTIES',
+    'Whoever recorded the failure does not send the next payment.',
+  ],
+  approval_not_pending: ['INVALID_STATE', 'The payout is not waiting for a decision.'],
+  approvals_complete: ['INVALID_STATE', 'The payout has the approvals that it needs.'],
+  payout_move: ['INVALID_STATE', 'The payout cannot make this move.'],
+  payment_attempts_one_live: ['INVALID_STATE', 'The payout already has a live payment attempt.'],
+  job_runs_one_running: ['ALREADY_RUNNING', 'The job is running already. Wait for it to end.'],
+};
+
+/** Names the fault behind a database error; anything unknown comes back as it is and becomes a 500 at the edge. */
+export function domainErrorFromDatabase(error: unknown): unknown {
+  if (error instanceof DomainError) return error;
+  const fault = databaseFault(error);
+  if (!fault) return error;
+  const known = fault.constraint_name ? CONSTRAINTS[fault.constraint_name] : undefined;
+  if (known) return new DomainError(known[0], known[1], undefined, { cause: error });
+  if (isConnectionFailure(error)) {
+    return new DomainError('UNAVAILABLE', 'The database cannot be reached. Try again shortly.', undefined, { cause: error });
+  }
+  if (isRetryable(error) || fault.code === '55P03') {
+    return new DomainError('UNAVAILABLE', 'Too many requests worked on the same payout. Try again.', undefined, { cause: error });
+  }
+  if (fault.code === '57014') {
+    return new DomainError('UNAVAILABLE', 'The database took too long. Try again shortly.', undefined, { cause: error });
+  }
+  return error;
+}

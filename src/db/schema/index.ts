@@ -1,0 +1,4 @@
+export * from './shared.ts';
+export * from './payouts.ts';
+export * from './tax.ts';
+export * from './operations.ts';

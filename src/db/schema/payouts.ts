@@ -1,0 +1,353 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  check,
+  date,
+  index,
+  integer,
+  jsonb,
+  numeric,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import { PAYOUT_STATUSES, type PayoutStatus } from '../../kernel/payout-lifecycle.ts';
+import { adminUsers, users } from './shared.ts';
+
+const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
+const money = (name: string) => numeric(name, { precision: 12, scale: 2 });
+const oneOf = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(', '));
+
+export const PAYMENT_METHODS = ['ach', 'check'] as const;
+export type PaymentMethod = (typeof PAYMENT_METHODS)[number];
+
+/** Snapshot of what was true when the winner was chosen (design document, Data Models). Dollars, ISO 8601 instants. */
+export interface EligibilitySnapshot {
+  totalRevenue: number;
+  companyAgeMonths: number;
+  queuePosition: number;
+  tenureStartDate: string;
+  totalPayments: number;
+  lifetimeTotal: number;
+  selectionCriteria: string;
+  timestamp: string;
+  subscriptionStatus: string;
+  potentialWinners: number;
+  awardedPayouts: number;
+  fundingTranche: number;
+  rewardPerWinner: number;
+  overrideReason?: string;
+  passedOver: { userId: string; queuePosition: number; valid: boolean; reasons: string[] }[];
+}
+
+export interface ApprovalEntry {
+  adminId: number;
+  decision: 'approved' | 'rejected';
+  reason?: string;
+  timestamp: string;
+  round: number;
+}
+
+export interface MaskedBankDetails {
+  accountHolderName: string;
+  routingNumber: string;
+  accountNumber: string;
+  accountType: 'checking' | 'savings';
+  encrypted: true;
+}
+
+export interface TaxWithholding {
+  withholding_rate: number;
+  withheld_amount: number;
+  net_payout_amount: number;
+  reason: string;
+}
+
+/** Payment processing details, with the design document's names (snake case in the column). */
+export interface Processing {
+  gross_amount?: number;
+  retention_fee?: number;
+  tax_withholding?: number;
+  net_amount?: number;
+  breakdown?: { description: string; amount: number }[];
+  sent_date?: string;
+  expected_arrival_date?: string;
+  completed_date?: string;
+  tracking_number?: string;
+  confirmation_number?: string;
+  notes?: string;
+  membership_removal_scheduled?: string;
+  removal_reason?: string;
+  membership_removed?: boolean;
+  removal_suspended?: boolean;
+}
+
+export interface InternalNote {
+  adminId: number;
+  note: string;
+  timestamp: string;
+}
+
+export interface TrailEntry {
+  action: string;
+  actor: string;
+  timestamp: string;
+  details: Record<string, unknown>;
+}
+
+export const payoutManagement = pgTable(
+  'payout_management',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    payoutId: text('payout_id').notNull().unique(),
+    userId: uuid('user_id')
+      .notNull()
+      .references(() => users.id),
+    queuePosition: integer('queue_position').notNull(),
+    amount: money('amount').notNull(),
+    currency: text('currency').notNull().default('USD'),
+    status: text('status').$type<PayoutStatus>().notNull(),
+    retentionFee: money('retention_fee').notNull(),
+    withheldAmount: money('withheld_amount').notNull().default('0'),
+    netAmount: money('net_amount').notNull(),
+    membershipRemovalDate: date('membership_removal_date', { mode: 'string' }),
+    eligibilityCheck: jsonb('eligibility_check').$type<EligibilitySnapshot>().notNull(),
+    approvalWorkflow: jsonb('approval_workflow').$type<ApprovalEntry[]>().notNull().default([]),
+    scheduledDate: date('scheduled_date', { mode: 'string' }),
+    paymentMethod: text('payment_method').$type<PaymentMethod>().notNull().default('ach'),
+    bankDetails: jsonb('bank_details').$type<MaskedBankDetails>(),
+    taxWithholding: jsonb('tax_withholding').$type<TaxWithholding>(),
+    processing: jsonb('processing').$type<Processing>().notNull().default({}),
+    receiptUrl: text('receipt_url'),
+    internalNotes: jsonb('internal_notes').$type<InternalNote[]>().notNull().default([]),
+    auditTrail: jsonb('audit_trail').$type<TrailEntry[]>().notNull().default([]),
+    createdAt: instant('created_at').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+    // What the document does not name.
+    version: integer('version').notNull().default(1),
+    initiatedBy: integer('initiated_by')
+      .notNull()
+      .references(() => adminUsers.id),
+    fundingTranche: integer('funding_tranche').notNull(),
+    /** How often the member had been removed before: with the user it names the tenure that won. */
+    tenureNumber: integer('tenure_number').notNull(),
+    requiredApprovals: integer('required_approvals').notNull(),
+    approvalRound: integer('approval_round').notNull().default(1),
+    approvedAt: instant('approved_at'),
+    heldFrom: text('held_from').$type<PayoutStatus>(),
+    holdReason: text('hold_reason'),
+    /** The version of `bank_details` in force. */
+    bankDetailsVersion: integer('bank_details_version'),
+    bankDetailsChangedAt: instant('bank_details_changed_at'),
+    /** The pair of names that a reviewer accepted when resuming. */
+    acceptedNames: text('accepted_names'),
+  },
+  (table) => [
+    check('payout_management_status_known', sql`${table.status} IN (${oneOf(PAYOUT_STATUSES)})`),
+    check('payout_management_method_known', sql`${table.paymentMethod} IN (${oneOf(PAYMENT_METHODS)})`),
+    check('payout_management_payout_id_form', sql`${table.payoutId} ~ '^PO-[0-9]{4}-[0-9A-HJKMNP-TV-Z]{8}$'`),
+    check('payout_management_currency_usd', sql`${table.currency} = 'USD'`),
+    check(
+      'payout_management_amounts_add_up',
+      sql`${table.amount} = ${table.netAmount} + ${table.retentionFee} + ${table.withheldAmount}`,
+    ),
+    check(
+      'payout_management_amounts_positive',
+      sql`${table.amount} > 0 AND ${table.netAmount} > 0 AND ${table.retentionFee} >= 0 AND ${table.withheldAmount} >= 0`,
+    ),
+    check('payout_management_tranche_positive', sql`${table.fundingTranche} > 0`),
+    check(
+      'payout_management_held_from_set',
+      sql`(${table.status} = 'requires_manual_review') = (${table.heldFrom} IS NOT NULL)`,
+    ),
+    uniqueIndex('payout_management_one_payout_per_tranche')
+      .on(table.fundingTranche)
+      .where(sql`status NOT IN ('rejected', 'cancelled')`),
+    uniqueIndex('payout_management_one_win_per_tenure')
+      .on(table.userId, table.tenureNumber)
+      .where(sql`status NOT IN ('rejected', 'cancelled')`),
+    index('payout_management_user_id_idx').on(table.userId),
+    index('payout_management_initiated_by_idx').on(table.initiatedBy),
+    index('payout_management_created_at_idx').on(table.createdAt, table.payoutId),
+    index('payout_management_status_idx').on(table.status, table.createdAt),
+  ],
+);
+
+/** The legal moves, as data for the trigger that refuses all others. */
+export const payoutMoves = pgTable(
+  'payout_moves',
+  { fromStatus: text('from_status').notNull(), toStatus: text('to_status').notNull() },
+  (table) => [primaryKey({ columns: [table.fromStatus, table.toStatus] })],
+);
+
+/** Immutable decisions (specification, section 7). The database refuses what four eyes forbid. */
+export const payoutApprovals = pgTable(
+  'payout_approvals',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    payoutId: text('payout_id')
+      .notNull()
+      .references(() => payoutManagement.payoutId),
+    round: integer('round').notNull(),
+    adminId: integer('admin_id')
+      .notNull()
+      .references(() => adminUsers.id),
+    decision: text('decision').$type<'approved' | 'rejected'>().notNull(),
+    reason: text('reason'),
+    decidedAt: instant('decided_at').notNull(),
+    /** SHA-256 of payout, payee, gross, currency and snapshot as the approver saw them. */
+    approvedHash: text('approved_hash').notNull(),
+  },
+  (table) => [
+    check('payout_approvals_decision_known', sql`${table.decision} IN ('approved', 'rejected')`),
+    check(
+      'payout_approvals_rejection_has_reason',
+      sql`${table.decision} = 'approved' OR length(coalesce(${table.reason}, '')) > 0`,
+    ),
+    uniqueIndex('payout_approvals_one_decision_per_person').on(table.payoutId, table.round, table.adminId),
+    index('payout_approvals_admin_id_idx').on(table.adminId),
+  ],
+);
+
+export type AttemptStatus = 'ready' | 'sent' | 'completed' | 'failed' | 'voided';
+
+/** One numbered attempt at paying. At most one is live. */
+export const paymentAttempts = pgTable(
+  'payment_attempts',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    payoutId: text('payout_id')
+      .notNull()
+      .references(() => payoutManagement.payoutId),
+    number: integer('number').notNull(),
+    status: text('status').$type<AttemptStatus>().notNull(),
+    paymentMethod: text('payment_method').$type<PaymentMethod>().notNull(),
+    netAmount: money('net_amount').notNull(),
+    withheldAmount: money('withheld_amount').notNull(),
+    /** What was frozen: payee, amounts, method, address, versions of bank details and W-9. */
+    instructionsHash: text('instructions_hash').notNull(),
+    payeeName: text('payee_name').notNull(),
+    mailingAddress: jsonb('mailing_address').$type<Record<string, string>>(),
+    bankDetailsVersion: integer('bank_details_version'),
+    bankFingerprint: text('bank_fingerprint'),
+    w9FormId: text('w9_form_id'),
+    withholdingReason: text('withholding_reason'),
+    callbackVerification: text('callback_verification'),
+    generatedBy: integer('generated_by')
+      .notNull()
+      .references(() => adminUsers.id),
+    generatedAt: instant('generated_at').notNull(),
+    /** Who recorded the failure before this attempt: they neither generate nor send it. */
+    previousFailureBy: integer('previous_failure_by').references(() => adminUsers.id),
+    sentBy: integer('sent_by').references(() => adminUsers.id),
+    sentDate: date('sent_date', { mode: 'string' }),
+    sentAt: instant('sent_at'),
+    expectedArrivalDate: date('expected_arrival_date', { mode: 'string' }),
+    trackingNumber: text('tracking_number'),
+    completedBy: integer('completed_by').references(() => adminUsers.id),
+    completedDate: date('completed_date', { mode: 'string' }),
+    confirmationNumber: text('confirmation_number'),
+    failedBy: integer('failed_by').references(() => adminUsers.id),
+    failedAt: instant('failed_at'),
+    failureReason: text('failure_reason'),
+    returnCode: text('return_code'),
+    stopPaymentReference: text('stop_payment_reference'),
+    voidedAt: instant('voided_at'),
+    voidReason: text('void_reason'),
+  },
+  (table) => [
+    check(
+      'payment_attempts_status_known',
+      sql`${table.status} IN ('ready', 'sent', 'completed', 'failed', 'voided')`,
+    ),
+    check('payment_attempts_generator_never_sends', sql`${table.sentBy} <> ${table.generatedBy}`),
+    check('payment_attempts_failure_recorder_never_generates', sql`${table.previousFailureBy} <> ${table.generatedBy}`),
+    check('payment_attempts_failure_recorder_never_sends', sql`${table.previousFailureBy} <> ${table.sentBy}`),
+    check(
+      'payment_attempts_sent_failure_has_evidence',
+      sql`${table.status} <> 'failed' OR ${table.sentAt} IS NULL OR ${table.returnCode} IS NOT NULL OR ${table.stopPaymentReference} IS NOT NULL`,
+    ),
+    uniqueIndex('payment_attempts_number').on(table.payoutId, table.number),
+    uniqueIndex('payment_attempts_one_live')
+      .on(table.payoutId)
+      .where(sql`status IN ('ready', 'sent', 'completed')`),
+    index('payment_attempts_generated_by_idx').on(table.generatedBy),
+    index('payment_attempts_sent_by_idx').on(table.sentBy),
+    index('payment_attempts_completed_by_idx').on(table.completedBy),
+    index('payment_attempts_failed_by_idx').on(table.failedBy),
+    index('payment_attempts_previous_failure_by_idx').on(table.previousFailureBy),
+    index('payment_attempts_sent_date_idx').on(table.sentDate),
+  ],
+);
+
+/** Versions of a payout's bank details. Numbers are envelopes of ciphertext; the last four digits serve for showing. */
+export const bankDetails = pgTable(
+  'bank_details',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    payoutId: text('payout_id')
+      .notNull()
+      .references(() => payoutManagement.payoutId),
+    version: integer('version').notNull(),
+    accountHolderName: text('account_holder_name').notNull(),
+    accountType: text('account_type').$type<'checking' | 'savings'>().notNull(),
+    routingLast4: text('routing_last4').notNull(),
+    accountLast4: text('account_last4').notNull(),
+    /** Both numbers, encrypted as one record (crypto/envelope.ts). */
+    envelope: text('envelope').notNull(),
+    keyId: text('key_id').notNull(),
+    /** Keyed hash of both numbers: tells same from different without the numbers. */
+    fingerprint: text('fingerprint').notNull(),
+    refusedAt: instant('refused_at'),
+    createdAt: instant('created_at').notNull(),
+  },
+  (table) => [
+    check('bank_details_account_type_known', sql`${table.accountType} IN ('checking', 'savings')`),
+    uniqueIndex('bank_details_version').on(table.payoutId, table.version),
+    index('bank_details_key_id_idx').on(table.keyId),
+  ],
+);
+
+/** Memberships to end 12 months after a payout, each exactly once. */
+export const membershipRemovals = pgTable(
+  'membership_removals',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    payoutId: text('payout_id')
+      .notNull()
+      .references(() => payoutManagement.payoutId),
+    userId: uuid('user_id')
+      .notNull()
+      .references(() => users.id),
+    dueDate: date('due_date', { mode: 'string' }).notNull(),
+    status: text('status').$type<'scheduled' | 'suspended' | 'removed'>().notNull(),
+    attempts: integer('attempts').notNull().default(0),
+    lastError: text('last_error'),
+    removedAt: instant('removed_at'),
+    /** The payment with which the member came back. */
+    returnedAt: instant('returned_at'),
+    createdAt: instant('created_at').notNull(),
+  },
+  (table) => [
+    check('membership_removals_status_known', sql`${table.status} IN ('scheduled', 'suspended', 'removed')`),
+    check('membership_removals_removed_at_set', sql`(${table.status} = 'removed') = (${table.removedAt} IS NOT NULL)`),
+    uniqueIndex('membership_removals_one_per_payout').on(table.payoutId),
+    index('membership_removals_user_id_idx').on(table.userId, table.removedAt),
+    index('membership_removals_due_idx').on(table.status, table.dueDate),
+  ],
+);
+
+/** Each recorded eligibility check. */
+export const eligibilityChecks = pgTable(
+  'eligibility_checks',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    checkedAt: instant('checked_at').notNull(),
+    checkedBy: text('checked_by').notNull(),
+    result: jsonb('result').$type<Record<string, unknown>>().notNull(),
+  },
+  (table) => [index('eligibility_checks_checked_at_idx').on(table.checkedAt)],
+);

@@ -1,0 +1,13 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
+/** What is known of the request (or job run) that is being worked on. Log lines and audit entries take it from here. */
+export interface RequestContext {
+  requestId: string;
+  ipAddress?: string | undefined;
+  userAgent?: string | undefined;
+}
+
+const storage = new AsyncLocalStorage<RequestContext>();
+
+export const runInContext = <T>(context: RequestContext, work: () => T): T => storage.run(context, work);
+export const currentContext = (): RequestContext | undefined => storage.getStore();
