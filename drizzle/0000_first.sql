@@ -190,6 +190,7 @@ CREATE TABLE "membership_removals" (
 	"status" text NOT NULL,
 	"attempts" integer DEFAULT 0 NOT NULL,
 	"last_error" text,
+	"noticed_at" timestamp with time zone,
 	"removed_at" timestamp with time zone,
 	"returned_at" timestamp with time zone,
 	"created_at" timestamp with time zone NOT NULL,

@@ -75,7 +75,9 @@ BEGIN
       NEW.created_at) THEN
     PERFORM payout_refuse('payout_frozen', 'What was decided at initiation never changes.');
   END IF;
-  IF NEW.version <> OLD.version + 1 THEN
+  -- The trail also takes what happened to messages, which is no change that a reader could have missed.
+  IF NEW.version <> OLD.version + 1
+     AND (to_jsonb(NEW) - 'audit_trail') IS DISTINCT FROM (to_jsonb(OLD) - 'audit_trail') THEN
     PERFORM payout_refuse('payout_version', 'Every change counts the version up by one.');
   END IF;
   IF NEW.status <> OLD.status THEN
@@ -88,13 +90,11 @@ BEGIN
        < NEW.required_approvals THEN
       PERFORM payout_refuse('approvals_missing', 'The required approvals are not there.');
     END IF;
-    IF OLD.status = 'requires_manual_review' AND NEW.status <> 'cancelled' AND NEW.status <> OLD.held_from
-       AND OLD.held_from NOT IN ('ready_for_payment', 'approved', 'pending_bank_info', 'pending_tax_info') THEN
+    -- Back to where it came from; what was approved and not failed may have come to need something else meanwhile.
+    IF OLD.status = 'requires_manual_review' AND NEW.status NOT IN ('cancelled', OLD.held_from)
+       AND NOT (OLD.held_from IN ('ready_for_payment', 'approved', 'pending_bank_info', 'pending_tax_info')
+                AND NEW.status IN ('approved', 'pending_bank_info', 'pending_tax_info')) THEN
       PERFORM payout_refuse('resume_where_held', format('The payout was held from %s.', OLD.held_from));
-    END IF;
-    IF OLD.status = 'requires_manual_review' AND NEW.status NOT IN ('cancelled', 'pending_approval')
-       AND OLD.held_from = 'pending_approval' THEN
-      PERFORM payout_refuse('resume_where_held', 'The payout was held before it was approved.');
     END IF;
     IF NEW.status = 'requires_manual_review' AND NEW.held_from <> OLD.status THEN
       PERFORM payout_refuse('resume_where_held', 'held_from is the status that the payout had.');

@@ -40,6 +40,7 @@ export interface EligibilitySnapshot {
   fundingTranche: number;
   rewardPerWinner: number;
   overrideReason?: string;
+  passedOverCount: number;
   passedOver: { userId: string; queuePosition: number; valid: boolean; reasons: string[] }[];
 }
 
@@ -66,18 +67,18 @@ export interface TaxWithholding {
   reason: string;
 }
 
-/** Payment processing details, with the design document's names (snake case in the column). */
+/** Payment processing details, with the design document's names, which are of both kinds. */
 export interface Processing {
   gross_amount?: number;
   retention_fee?: number;
   tax_withholding?: number;
   net_amount?: number;
   breakdown?: { description: string; amount: number }[];
-  sent_date?: string;
-  expected_arrival_date?: string;
-  completed_date?: string;
-  tracking_number?: string;
-  confirmation_number?: string;
+  sentDate?: string;
+  expectedArrivalDate?: string;
+  completedDate?: string;
+  trackingNumber?: string;
+  confirmationNumber?: string;
   notes?: string;
   membership_removal_scheduled?: string;
   removal_reason?: string;
@@ -326,6 +327,8 @@ export const membershipRemovals = pgTable(
     status: text('status').$type<'scheduled' | 'suspended' | 'removed'>().notNull(),
     attempts: integer('attempts').notNull().default(0),
     lastError: text('last_error'),
+    /** When the notice of 30 days was written. */
+    noticedAt: instant('noticed_at'),
     removedAt: instant('removed_at'),
     /** The payment with which the member came back. */
     returnedAt: instant('returned_at'),

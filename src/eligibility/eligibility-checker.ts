@@ -1,0 +1,141 @@
+import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
+import { recordAudit } from '../audit/record-audit.ts';
+import type { Database, Reader, Tx } from '../db/client.ts';
+import { actorLabel, type Actor } from '../kernel/actor.ts';
+import { isoDateOf, thirtyDayMonthsBetween } from '../kernel/calendar.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { dollars } from '../kernel/money.ts';
+import { formatUsd } from '../documents/money-words.ts';
+import { enqueueForStaff } from '../notifications/outbox.ts';
+import { judgeEligibility, nextCheckAfter, type EligibilityTerms, type EligibilityVerdict } from './eligibility-rules.ts';
+import { insertCheck, readFigures, readRevenueCents } from './eligibility-store.ts';
+
+/** The document's EligibilityResult, amounts in dollars, with what section 5 adds. */
+export interface EligibilityResult {
+  isEligible: boolean;
+  totalRevenue: number;
+  companyAgeMonths: number;
+  potentialWinners: number;
+  eligibleMemberCount: number;
+  awardedPayouts: number;
+  availableSlots: number;
+  nextCheckDate: string;
+  reason?: string;
+}
+
+/** How many members could be shown to an admin as candidates; the winners' room knows. */
+export interface CandidateCount {
+  countCandidates(reader: Reader): Promise<number>;
+}
+
+/** Finds out whether payouts can be issued. It never creates one. */
+export class EligibilityChecker {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #terms: EligibilityTerms;
+  readonly #queue: CandidateCount;
+
+  constructor(database: Database, clock: Clock, terms: EligibilityTerms, queue: CandidateCount) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#terms = terms;
+    this.#queue = queue;
+  }
+
+  /** The state at this moment; nothing is recorded. */
+  checkEligibility(): Promise<EligibilityResult> {
+    return this.#evaluate(this.#database.reader);
+  }
+
+  /** Revenue in dollars. */
+  async getTotalRevenue(): Promise<number> {
+    return dollars(await readRevenueCents(this.#database.reader));
+  }
+
+  /** Months of 30 days since the launch. */
+  getCompanyAge(): number {
+    return thirtyDayMonthsBetween(this.#terms.launchDate, this.#clock.now());
+  }
+
+  /** `revenue` in dollars. */
+  calculatePotentialWinners(revenue: number): number {
+    return Math.floor(Math.round(revenue * 100) / this.#terms.rewardPerWinnerCents);
+  }
+
+  /** Judges inside a transaction, for a decision that is about to be taken. */
+  async judge(tx: Tx): Promise<EligibilityVerdict & { revenueCents: number; awardedPayouts: number }> {
+    const figures = await readFigures(tx);
+    return { ...judgeEligibility(figures, this.#terms, this.#clock.now()), ...figures };
+  }
+
+  /** The daily check: records its result, raises an alert and writes to the admins when payouts can be issued. */
+  async recordCheck(actor: Actor): Promise<EligibilityResult> {
+    return this.#database.transaction(async (tx) => {
+      const now = this.#clock.now();
+      const result = await this.#evaluate(tx);
+      await insertCheck(tx, now, actorLabel(actor), { ...result });
+      await recordAudit(tx, {
+        actor,
+        at: now,
+        entityType: 'eligibility',
+        entityId: isoDateOf(now),
+        action: 'checked',
+        newValues: { ...result },
+      });
+      await this.#alert(tx, result, now);
+      return result;
+    });
+  }
+
+  async #evaluate(reader: Reader): Promise<EligibilityResult> {
+    const now = this.#clock.now();
+    const [figures, eligibleMemberCount] = await Promise.all([readFigures(reader), this.#queue.countCandidates(reader)]);
+    const verdict = judgeEligibility(figures, this.#terms, now);
+    return {
+      isEligible: verdict.isEligible,
+      totalRevenue: dollars(figures.revenueCents),
+      companyAgeMonths: verdict.companyAgeMonths,
+      potentialWinners: verdict.potentialWinners,
+      eligibleMemberCount,
+      awardedPayouts: figures.awardedPayouts,
+      availableSlots: verdict.availableSlots,
+      nextCheckDate: nextCheckAfter(now).toISOString(),
+      ...(verdict.reason ? { reason: verdict.reason } : {}),
+    };
+  }
+
+  async #alert(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
+    await this.#alertOnShortfall(tx, result, at);
+    if (!result.isEligible) return closeAlert(tx, 'payout_eligible', 'all', at);
+    const isNew = await raiseAlert(tx, {
+      severity: 'info',
+      category: 'payout_eligible',
+      title: 'Payouts can be issued',
+      message: `Revenue funds ${result.availableSlots} more payouts; ${result.eligibleMemberCount} members are in the queue.`,
+      details: { ...result },
+      subject: 'all',
+      at,
+    });
+    if (!isNew) return;
+    const data = {
+      totalRevenue: formatUsd(Math.round(result.totalRevenue * 100)),
+      availableSlots: String(result.availableSlots),
+      checkedAt: at.toISOString(),
+    };
+    await enqueueForStaff(tx, { roles: ['admin'] }, { template: 'payouts-available', data, at });
+  }
+
+  async #alertOnShortfall(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
+    const shortfall = result.awardedPayouts > result.potentialWinners;
+    if (!shortfall) return closeAlert(tx, 'revenue_shortfall', 'all', at);
+    await raiseAlert(tx, {
+      severity: 'warning',
+      category: 'revenue_shortfall',
+      title: 'Refunds took revenue below what is awarded',
+      message: `${result.awardedPayouts} payouts are awarded, but revenue funds ${result.potentialWinners}. No more can be initiated.`,
+      details: { ...result },
+      subject: 'all',
+      at,
+    });
+  }
+}

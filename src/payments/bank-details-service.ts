@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import { recordAudit } from '../audit/record-audit.ts';
+import type { Vault } from '../crypto/envelope.ts';
+import type { Database, Reader, Tx } from '../db/client.ts';
+import type { MaskedBankDetails } from '../db/schema/index.ts';
+import type { CallerActor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { DomainError } from '../kernel/errors.ts';
+import { raiseAlert } from '../alerts/raise-alert.ts';
+import { enqueueFor } from '../notifications/outbox.ts';
+import type { PayoutProgress } from '../payouts/payout-progress.ts';
+import type { PayoutView } from '../payouts/payout-view.ts';
+import type { Payouts } from '../payouts/payouts.ts';
+import type { Payout, PayoutCase } from '../payouts/payout.ts';
+import { masked } from './bank-details-rules.ts';
+import { findDetails, insertDetails, lastVersion, wasRefused, type BankDetailsRow } from './bank-details-store.ts';
+
+export interface BankInfo {
+  accountHolderName: string;
+  routingNumber: string;
+  accountNumber: string;
+  accountType: 'checking' | 'savings';
+}
+
+/** Both numbers in the clear: for the instructions and a reveal, and nowhere else. */
+export interface BankNumbers {
+  routingNumber: string;
+  accountNumber: string;
+}
+
+/** Takes a member's bank details, keeps every version encrypted, and gives the numbers out to those who may pay. */
+export class BankDetailsService {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #vault: Vault;
+  readonly #payouts: Payouts;
+  readonly #progress: PayoutProgress;
+
+  constructor(deps: { database: Database; clock: Clock; vault: Vault; payouts: Payouts; progress: PayoutProgress }) {
+    this.#database = deps.database;
+    this.#clock = deps.clock;
+    this.#vault = deps.vault;
+    this.#payouts = deps.payouts;
+    this.#progress = deps.progress;
+  }
+
+  /**
+   * Takes details for the member's newest payout. Details that differ from ones given before void instructions, start
+   * the cool-off and are told to the member. Throws NOT_FOUND, INVALID_STATE or BANK_DETAILS_REFUSED.
+   */
+  async submit(actor: CallerActor, userId: string, info: BankInfo): Promise<PayoutView> {
+    const { payout } = await this.#payouts.findLatestOf(actor, userId);
+    return this.#payouts.act(actor, payout.payoutId, 'bank-info', async (tx, subject) => {
+      const fingerprint = this.#vault.fingerprint(`${info.routingNumber}:${info.accountNumber}`);
+      if (await wasRefused(tx, userId, fingerprint)) {
+        throw new DomainError('BANK_DETAILS_REFUSED', 'A payment to this account has failed. Give another account.');
+      }
+      const version = await lastVersion(tx, payout.payoutId);
+      const before = version === 0 ? undefined : await findDetails(tx, payout.payoutId, version);
+      if (before && subject.payout.bankDetailsVersion === version && sameDetails(before, info, fingerprint)) return;
+      await insertDetails(tx, this.#row(payout.payoutId, version + 1, info, fingerprint));
+      await this.#apply(tx, actor, subject, info, version + 1);
+    });
+  }
+
+  async #apply(tx: Tx, actor: CallerActor, subject: PayoutCase, info: BankInfo, version: number): Promise<void> {
+    const at = this.#clock.now();
+    const isChange = version > 1;
+    const bankDetails = maskedDetails(info);
+    const patch = { bankDetails, bankDetailsVersion: version, ...(isChange ? { bankDetailsChangedAt: at } : {}) };
+    const details = { ...bankDetails, bankDetailsVersion: version };
+    if (isChange) await this.#tellOfChange(tx, subject.payout, bankDetails, at);
+    if (subject.payout.status === 'ready_for_payment') {
+      await this.#progress.voidInstructions(tx, subject, actor, 'bank details were changed', patch);
+      return;
+    }
+    const changed = await this.#payouts.change(tx, subject.payout, patch, {
+      actor,
+      action: isChange ? 'bank_info_changed' : 'bank_info_submitted',
+      details,
+    });
+    await this.#progress.advance(tx, changed);
+  }
+
+  async #tellOfChange(tx: Tx, payout: Payout, details: MaskedBankDetails, at: Date): Promise<void> {
+    await enqueueFor(tx, payout.userId, {
+      template: 'bank-details-changed',
+      payoutId: payout.payoutId,
+      data: { changedAt: at.toISOString(), accountLastFour: details.accountNumber.slice(-4) },
+      at,
+    });
+  }
+
+  #row(payoutId: string, version: number, info: BankInfo, fingerprint: string) {
+    const numbers: BankNumbers = { routingNumber: info.routingNumber, accountNumber: info.accountNumber };
+    const sealed = this.#vault.seal(JSON.stringify(numbers), place(payoutId, version));
+    return {
+      id: randomUUID(),
+      payoutId,
+      version,
+      accountHolderName: info.accountHolderName,
+      accountType: info.accountType,
+      routingLast4: info.routingNumber.slice(-4),
+      accountLast4: info.accountNumber.slice(-4),
+      ...sealed,
+      fingerprint,
+      createdAt: this.#clock.now(),
+    };
+  }
+
+  /** The fingerprint of a version's numbers, for freezing. */
+  async fingerprintOf(reader: Reader, payoutId: string, version: number | null): Promise<string | undefined> {
+    if (version === null) return undefined;
+    return (await findDetails(reader, payoutId, version))?.fingerprint;
+  }
+
+  /** Decrypts a version's numbers. Throws NOT_FOUND, or a DecryptionError where the row was tampered with. */
+  async numbersOf(reader: Reader, payoutId: string, version: number | null): Promise<BankNumbers & BankDetailsRow> {
+    const row = version === null ? undefined : await findDetails(reader, payoutId, version);
+    if (!row) throw new DomainError('NOT_FOUND', 'There are no bank details for this payout.');
+    return { ...row, ...(JSON.parse(this.#vault.open(row, place(payoutId, row.version))) as BankNumbers) };
+  }
+
+  /** The full numbers, once, to finance, with a reason; audited, and told to the admins. Throws NOT_FOUND. */
+  async reveal(actor: CallerActor, payoutId: string, reason: string): Promise<BankNumbers & { payoutId: string }> {
+    return this.#database.transaction(async (tx) => {
+      const { payout } = await this.#payouts.find(actor, payoutId, tx);
+      if (actor.kind !== 'staff' || actor.userId === payout.userId) {
+        throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody acts on a payout of which they are the payee. Another finance_manager can.');
+      }
+      const { routingNumber, accountNumber } = await this.numbersOf(tx, payoutId, payout.bankDetailsVersion);
+      const at = this.#clock.now();
+      await recordAudit(tx, { actor, at, entityType: 'payout', entityId: payoutId, action: 'bank_info_revealed', newValues: { reason } });
+      await raiseAlert(tx, {
+        severity: 'warning',
+        category: 'secret_revealed',
+        title: 'A full account number was shown',
+        message: `Staff ${actor.adminId} was shown the account number of payout ${payoutId}: ${reason}`,
+        details: { payoutId, adminId: actor.adminId },
+        subject: `${payoutId}:${at.toISOString()}`,
+        at,
+      });
+      return { payoutId, routingNumber, accountNumber };
+    });
+  }
+}
+
+const place = (payoutId: string, version: number) => ({ table: 'bank_details', column: 'envelope', row: payoutId, version });
+
+const maskedDetails = (info: BankInfo): MaskedBankDetails => ({
+  accountHolderName: info.accountHolderName,
+  routingNumber: masked(info.routingNumber),
+  accountNumber: masked(info.accountNumber),
+  accountType: info.accountType,
+  encrypted: true,
+});
+
+const sameDetails = (row: BankDetailsRow, info: BankInfo, fingerprint: string): boolean =>
+  row.fingerprint === fingerprint && row.accountHolderName === info.accountHolderName && row.accountType === info.accountType;

@@ -1,0 +1,49 @@
+/** Compares a payee's names (specification, section 8): case, accents, order, punctuation and middle names aside. */
+
+/** Letters that Unicode does not take apart into a base letter and an accent. */
+const LETTERS: Record<string, string> = { ł: 'l', ø: 'o', đ: 'd', ß: 'ss', æ: 'ae', œ: 'oe', þ: 'th', ð: 'd', ı: 'i' };
+
+/** The words of a name in lower case, without accents and punctuation, in the order written. */
+export function nameWords(name: string): string[] {
+  return name
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .toLowerCase()
+    .replace(/[łøđßæœþðı]/g, (letter) => LETTERS[letter] ?? letter)
+    .replace(/['’ʼ`]/g, '')
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((word) => word !== '');
+}
+
+/** True when two names can be the same person's or firm's. An empty name matches none. */
+export function namesMatch(a: string, b: string): boolean {
+  const [first, second] = [nameWords(a), nameWords(b)];
+  if (first.length === 0 || second.length === 0) return false;
+  if (sameWords(first, second)) return true;
+  const [shorter, longer] = first.length <= second.length ? [first, second] : [second, first];
+  if (shorter.length < 2) return false;
+  return containsAll(longer, shorter) || sameWords(outer(first), outer(second));
+}
+
+/** Every name that is there matches every other. */
+export const allNamesMatch = (names: readonly (string | undefined)[]): boolean => {
+  const given = names.filter((name) => name !== undefined);
+  return given.every((name, index) => given.slice(index + 1).every((other) => namesMatch(name, other)));
+};
+
+/** What a reviewer accepts when the names differ: this very set of names and no other. */
+export const namesKey = (...names: readonly (string | undefined)[]): string =>
+  names.map((name) => nameWords(name ?? '').join(' ')).join(' | ');
+
+const sameWords = (a: string[], b: string[]) => a.length === b.length && [...a].sort().join(' ') === [...b].sort().join(' ');
+
+const outer = (words: string[]): string[] => [words[0] ?? '', words.at(-1) ?? ''];
+
+function containsAll(longer: string[], shorter: string[]): boolean {
+  const left = [...longer];
+  return shorter.every((word) => {
+    const at = left.indexOf(word);
+    if (at >= 0) left.splice(at, 1);
+    return at >= 0;
+  });
+}

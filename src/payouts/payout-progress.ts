@@ -1,0 +1,106 @@
+import { raiseAlert } from '../alerts/raise-alert.ts';
+import type { Tx } from '../db/client.ts';
+import { systemActor, type Actor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { canMove, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
+import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
+import { changeAttempt } from './attempt-store.ts';
+import { payoutAmounts, processingAmounts } from './payout-amounts-rules.ts';
+import { readPayeeFacts, standingOf, type Standing } from './payout-requirements.ts';
+import type { PayoutPatch } from './payout-store.ts';
+import type { Payouts } from './payouts.ts';
+import type { Payout, PayoutCase } from './payout.ts';
+
+const SELF = systemActor('payout-progress');
+const STANDINGS: readonly PayoutStatus[] = ['approved', 'pending_bank_info', 'pending_tax_info'];
+
+/** Moves that follow by themselves from what is there and what is missing. */
+export class PayoutProgress {
+  readonly #payouts: Payouts;
+  readonly #clock: Clock;
+
+  constructor(payouts: Payouts, clock: Clock) {
+    this.#payouts = payouts;
+    this.#clock = clock;
+  }
+
+  /** Looks at what is missing and moves an approved payout to where it stands. Tells the member what is wanted. */
+  async advance(tx: Tx, payout: Payout): Promise<Payout> {
+    if (!STANDINGS.includes(payout.status)) return payout;
+    const standing = standingOf(payout, await readPayeeFacts(tx, payout.userId));
+    if (standing === payout.status || !canMove(payout.status, standing)) return payout;
+    const moved = await this.#payouts.change(tx, payout, { status: standing }, { actor: SELF, action: 'advanced' });
+    await this.#ask(tx, moved, standing);
+    return moved;
+  }
+
+  /** Makes the live instructions void because `reason`, takes back what they withheld, and moves to what is missing. */
+  async voidInstructions(tx: Tx, subject: PayoutCase, actor: Actor, reason: string, extra: PayoutPatch = {}): Promise<Payout> {
+    const { payout } = subject;
+    const changed = { ...payout, ...extra };
+    const standing = standingOf(changed, await readPayeeFacts(tx, payout.userId));
+    await this.voidAttempt(tx, subject, reason);
+    const moved = await this.#payouts.change(
+      tx,
+      payout,
+      { ...withoutWithholding(payout), ...extra, status: standing },
+      { actor, action: 'instructions_voided', entityType: 'payment', details: { reason } },
+    );
+    await this.#ask(tx, moved, standing);
+    return moved;
+  }
+
+  async voidAttempt(tx: Tx, { liveAttempt }: PayoutCase, reason: string): Promise<void> {
+    if (liveAttempt?.status !== 'ready') return;
+    await changeAttempt(tx, liveAttempt, { status: 'voided', voidedAt: this.#clock.now(), voidReason: reason });
+  }
+
+  /** Puts a payout aside for a person to look at, from whatever status allows it. */
+  async hold(tx: Tx, subject: PayoutCase, actor: Actor, reason: string): Promise<Payout> {
+    const { payout } = subject;
+    await this.voidAttempt(tx, subject, `held: ${reason}`);
+    const held = await this.#payouts.change(
+      tx,
+      payout,
+      { ...withoutWithholding(payout), status: 'requires_manual_review', heldFrom: payout.status, holdReason: reason },
+      { actor, action: 'held', details: { reason, heldFrom: payout.status } },
+    );
+    const at = this.#clock.now();
+    const isNew = await raiseAlert(tx, {
+      severity: 'warning',
+      category: 'manual_review',
+      title: `Payout ${payout.payoutId} needs a look`,
+      message: `Payout ${payout.payoutId} was held: ${reason}`,
+      details: { payoutId: payout.payoutId },
+      subject: payout.payoutId,
+      at,
+    });
+    if (isNew) {
+      await enqueueForStaff(
+        tx,
+        { roles: ['admin', 'finance_manager'], exceptUserIds: [payout.userId] },
+        { template: 'manual-review', payoutId: payout.payoutId, data: { reason }, at },
+      );
+    }
+    return held;
+  }
+
+  async #ask(tx: Tx, payout: Payout, standing: Standing): Promise<void> {
+    const message = { payoutId: payout.payoutId, data: {}, at: this.#clock.now() };
+    if (standing === 'pending_bank_info' && payout.paymentMethod === 'ach') {
+      await enqueueFor(tx, payout.userId, { ...message, template: 'bank-info-wanted' });
+    }
+    if (standing === 'pending_tax_info') await enqueueFor(tx, payout.userId, { ...message, template: 'tax-info-wanted' });
+  }
+}
+
+/** Amounts before any withholding: what is withheld is decided when instructions are made. */
+export function withoutWithholding(payout: Payout): PayoutPatch {
+  const amounts = payoutAmounts(payout.grossCents, payout.retentionFeeCents, 0);
+  return {
+    withheldCents: amounts.withheldCents,
+    netCents: amounts.netCents,
+    taxWithholding: null,
+    processing: { ...payout.processing, ...processingAmounts(amounts) },
+  };
+}

@@ -1,0 +1,93 @@
+import { closeAlert } from '../alerts/raise-alert.ts';
+import type { CallerActor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { DomainError } from '../kernel/errors.ts';
+import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
+import { namesKey } from './payee-names-rules.ts';
+import { withoutWithholding, type PayoutProgress } from './payout-progress.ts';
+import { readPayeeFacts, standingOf } from './payout-requirements.ts';
+import type { PayoutView } from './payout-view.ts';
+import type { Payouts } from './payouts.ts';
+import type { Payout } from './payout.ts';
+
+/** What staff do to a payout by hand, beside approving and paying it: hold, resume, cancel, note. */
+export class PayoutReview {
+  readonly #payouts: Payouts;
+  readonly #progress: PayoutProgress;
+  readonly #clock: Clock;
+
+  constructor(payouts: Payouts, progress: PayoutProgress, clock: Clock) {
+    this.#payouts = payouts;
+    this.#progress = progress;
+    this.#clock = clock;
+  }
+
+  hold(actor: CallerActor, payoutId: string, reason: string): Promise<PayoutView> {
+    return this.#payouts.act(actor, payoutId, 'hold', async (tx, subject) => {
+      await this.#progress.hold(tx, subject, actor, reason);
+    });
+  }
+
+  /**
+   * Back to where the payout came from: to a new round of approvals, or to what is missing by now. The note also
+   * accepts a difference of names for which the payout was held.
+   */
+  resume(actor: CallerActor, payoutId: string, note: string): Promise<PayoutView> {
+    return this.#payouts.act(actor, payoutId, 'resume', async (tx, { payout }) => {
+      const payee = await readPayeeFacts(tx, payout.userId);
+      const status = resumedStatus(payout.heldFrom, () => standingOf(payout, payee));
+      const held = payout.holdReason?.startsWith('NAME_MISMATCH') === true;
+      const accepted = namesKey(payee.legalName, payee.w9?.data.legalName, payout.bankDetails?.accountHolderName);
+      await this.#payouts.change(
+        tx,
+        payout,
+        {
+          status,
+          heldFrom: null,
+          holdReason: null,
+          ...(held ? { acceptedNames: accepted } : {}),
+          ...(status === 'pending_approval' ? { approvalRound: payout.approvalRound + 1 } : {}),
+          internalNotes: this.#withNote(payout, actor, note),
+        },
+        { actor, action: 'resumed', details: { note } },
+      );
+      await closeAlert(tx, 'manual_review', payoutId, this.#clock.now());
+    });
+  }
+
+  cancel(actor: CallerActor, payoutId: string, reason: string): Promise<PayoutView> {
+    return this.#payouts.act(actor, payoutId, 'cancel', async (tx, subject) => {
+      await this.#progress.voidAttempt(tx, subject, `cancelled: ${reason}`);
+      await this.#payouts.change(
+        tx,
+        subject.payout,
+        { ...withoutWithholding(subject.payout), status: 'cancelled', heldFrom: null, holdReason: null },
+        { actor, action: 'cancelled', details: { reason } },
+      );
+      const at = this.#clock.now();
+      await closeAlert(tx, 'manual_review', payoutId, at);
+      await closeAlert(tx, 'approval_overdue', payoutId, at);
+    });
+  }
+
+  note(actor: CallerActor, payoutId: string, note: string): Promise<PayoutView> {
+    return this.#payouts.act(actor, payoutId, 'notes', async (tx, { payout }) => {
+      await this.#payouts.change(
+        tx,
+        payout,
+        { internalNotes: this.#withNote(payout, actor, note) },
+        { actor, action: 'noted', details: { note } },
+      );
+    });
+  }
+
+  #withNote(payout: Payout, actor: CallerActor, note: string): Payout['internalNotes'] {
+    if (actor.kind !== 'staff') throw new DomainError('FORBIDDEN', 'Only staff write notes.');
+    return [...payout.internalNotes, { adminId: actor.adminId, note, timestamp: this.#clock.now().toISOString() }];
+  }
+}
+
+function resumedStatus(heldFrom: PayoutStatus | null, standing: () => PayoutStatus): PayoutStatus {
+  if (heldFrom === 'pending_approval' || heldFrom === 'payment_failed') return heldFrom;
+  return standing();
+}

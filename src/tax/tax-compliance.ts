@@ -1,0 +1,248 @@
+import { recordAudit } from '../audit/record-audit.ts';
+import type { Database, Reader, Tx } from '../db/client.ts';
+import type { IncomeDetails } from '../db/schema/index.ts';
+import { actorLabel, type CallerActor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { DomainError, notFound } from '../kernel/errors.ts';
+import { newFormId } from '../kernel/ids.ts';
+import { decimalFromCents, dollars, shareOf, type Cents } from '../kernel/money.ts';
+import { enqueueFor } from '../notifications/outbox.ts';
+import { readPayeeFacts } from '../payouts/payout-requirements.ts';
+import { findLive1099, findW9, insertForm, listLive1099s, lockForm, moveForm, readYearIncome, type TaxFormRow, type YearIncome } from './tax-store.ts';
+import { needsForm, type TaxYears } from './tax-years-rules.ts';
+
+/** The document's W9Status. */
+export interface W9Status {
+  hasW9: boolean;
+  isApproved: boolean;
+  tinProvided: boolean;
+  formId?: string;
+}
+
+/** The document's WithholdingCalculation, in dollars. */
+export interface WithholdingCalculation {
+  grossAmount: number;
+  withholdingRate: number;
+  withheldAmount: number;
+  netAmount: number;
+  reason: string;
+}
+
+/** A 1099-MISC as it is or would be: drafts have no form id and are never stored. */
+export interface Form1099 {
+  formId: string | null;
+  userId: string;
+  taxYear: number;
+  status: 'draft' | 'issued';
+  incomeCents: Cents;
+  withheldCents: Cents;
+  payoutIds: string[];
+  recipientName: string;
+  tinLast4: string | null;
+  needsCorrection: string | null;
+}
+
+/** Withholding and 1099s. Income of a year is what was sent in it and did not come back. */
+export class TaxComplianceService {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #years: TaxYears;
+
+  constructor(database: Database, clock: Clock, years: TaxYears) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#years = years;
+  }
+
+  async checkW9Status(userId: string, reader: Reader = this.#database.reader): Promise<W9Status> {
+    const [approved, submitted] = await Promise.all([findW9(reader, userId, 'approved'), findW9(reader, userId, 'submitted')]);
+    const form = approved ?? submitted;
+    return {
+      hasW9: form !== undefined,
+      isApproved: approved !== undefined,
+      tinProvided: form?.tinLast4 != null,
+      ...(form ? { formId: form.formId } : {}),
+    };
+  }
+
+  /** `amountCents` gross; the year's rate, rounded half up. */
+  calculateWithholding(amountCents: Cents, hasW9: boolean): WithholdingCalculation {
+    const basisPoints = hasW9 ? 0 : this.withholdingBasisPoints();
+    const withheldCents = shareOf(amountCents, basisPoints);
+    return {
+      grossAmount: dollars(amountCents),
+      withholdingRate: basisPoints / 10_000,
+      withheldAmount: dollars(withheldCents),
+      netAmount: dollars(amountCents - withheldCents),
+      reason: hasW9 ? 'W-9 on file' : 'No W-9 on file',
+    };
+  }
+
+  /** This year's rate of backup withholding, in hundredths of a per cent. */
+  withholdingBasisPoints(): number {
+    return this.#years.withholdingBasisPoints(this.#clock.now().getUTCFullYear());
+  }
+
+  /** The year's forms: issued ones, and drafts for whoever has none. Nothing is written. Throws TAX_YEAR_UNKNOWN. */
+  async list1099s(taxYear: number): Promise<Form1099[]> {
+    const terms = this.#years.get(taxYear);
+    const [issued, incomes] = await Promise.all([
+      listLive1099s(this.#database.reader, taxYear),
+      readYearIncome(this.#database.reader, taxYear),
+    ]);
+    const withForm = new Set(issued.map(({ userId }) => userId));
+    const due = incomes.filter((income) => !withForm.has(income.userId) && needsForm(terms, income.incomeCents, income.withheldCents));
+    const drafts = await Promise.all(due.map((income) => this.#draft(this.#database.reader, income, taxYear)));
+    return [...issued.map(form1099FromRow), ...drafts];
+  }
+
+  async #draft(reader: Reader, income: YearIncome, taxYear: number): Promise<Form1099> {
+    const recipient = await readRecipient(reader, income.userId);
+    return {
+      formId: null,
+      userId: income.userId,
+      taxYear,
+      status: 'draft',
+      incomeCents: income.incomeCents,
+      withheldCents: income.withheldCents,
+      payoutIds: income.payoutIds,
+      recipientName: recipient.name,
+      tinLast4: recipient.tinLast4,
+      needsCorrection: null,
+    };
+  }
+
+  /** Issues the year's forms; whoever has one keeps it. Throws YEAR_NOT_ENDED or TAX_YEAR_UNKNOWN. */
+  async generateYearEnd1099s(actor: CallerActor, taxYear: number): Promise<Form1099[]> {
+    this.#assertEnded(taxYear);
+    const terms = this.#years.get(taxYear);
+    for (const income of await readYearIncome(this.#database.reader, taxYear)) {
+      if (!needsForm(terms, income.incomeCents, income.withheldCents)) continue;
+      await this.#database.transaction((tx) => this.#issue(tx, actor, income.userId, taxYear));
+    }
+    return this.list1099s(taxYear);
+  }
+
+  /** Issues the form of one payout's payee, over all their payouts of the year. Throws NOT_FOUND where none is due. */
+  async create1099MISC(actor: CallerActor, userId: string, taxYear: number): Promise<Form1099> {
+    this.#assertEnded(taxYear);
+    this.#years.get(taxYear);
+    const form = await this.#database.transaction((tx) => this.#issue(tx, actor, userId, taxYear));
+    if (!form) throw new DomainError('NOT_FOUND', `No 1099-MISC is due for ${taxYear}.`);
+    return form1099FromRow(form);
+  }
+
+  #assertEnded(taxYear: number): void {
+    if (taxYear < this.#clock.now().getUTCFullYear()) return;
+    throw new DomainError('YEAR_NOT_ENDED', `The year ${taxYear} has not ended. Its drafts can be read meanwhile.`, { taxYear });
+  }
+
+  async #issue(tx: Tx, actor: CallerActor, userId: string, taxYear: number, corrects?: TaxFormRow): Promise<TaxFormRow | undefined> {
+    const existing = await findLive1099(tx, userId, taxYear);
+    if (existing) return existing;
+    const [income] = await readYearIncome(tx, taxYear, userId);
+    const due = income && needsForm(this.#years.get(taxYear), income.incomeCents, income.withheldCents);
+    // A correction is made even when nothing is left to report: it takes back what the earlier form said.
+    if (!due && !corrects) return undefined;
+    const incomeCents = income?.incomeCents ?? 0;
+    const withheldCents = income?.withheldCents ?? 0;
+    const recipient = await readRecipient(tx, userId);
+    const at = this.#clock.now();
+    const incomeDetails: IncomeDetails = {
+      box_3_other_income: dollars(incomeCents),
+      federal_tax_withheld: dollars(withheldCents),
+      payoutIds: income?.payoutIds ?? [],
+      recipient: { name: recipient.name, addressLines: recipient.addressLines },
+    };
+    const form = await insertForm(tx, {
+      formId: newFormId('1099', taxYear),
+      userId,
+      formType: '1099-MISC',
+      taxYear,
+      status: 'issued',
+      incomeDetails,
+      otherIncome: decimalFromCents(incomeCents),
+      federalTaxWithheld: decimalFromCents(withheldCents),
+      tinLast4: recipient.tinLast4,
+      corrects: corrects?.formId ?? null,
+      createdAt: at,
+      updatedAt: at,
+    });
+    await this.#audit(tx, actor, form, corrects ? 'correction_issued' : 'issued');
+    await enqueueFor(tx, userId, { template: 'form-1099-ready', data: { taxYear: String(taxYear) }, at });
+    return form;
+  }
+
+  /** Replaces an issued form by a new one with the figures of now; the old one is kept as corrected. */
+  async correct(actor: CallerActor, formId: string, reason: string): Promise<TaxFormRow> {
+    return this.#database.transaction(async (tx) => {
+      const form = await this.#end(tx, actor, formId, 'corrected', reason);
+      const corrected = await this.#issue(tx, actor, form.userId, form.taxYear, form);
+      if (!corrected) throw new Error('A correction is always issued.');
+      return corrected;
+    });
+  }
+
+  async void(actor: CallerActor, formId: string, reason: string): Promise<TaxFormRow> {
+    return this.#database.transaction((tx) => this.#end(tx, actor, formId, 'void', reason));
+  }
+
+  async #end(tx: Tx, actor: CallerActor, formId: string, status: 'corrected' | 'void', reason: string): Promise<TaxFormRow> {
+    const form = await lockForm(tx, formId);
+    if (!form) throw notFound('tax form', formId);
+    if (actor.kind === 'staff' && actor.userId === form.userId) {
+      throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody amends their own 1099. Another admin or finance_manager can.');
+    }
+    const ended =
+      form.formType === '1099-MISC'
+        ? await moveForm(tx, formId, ['issued'], { status, reason, needsCorrection: null, updatedAt: this.#clock.now() })
+        : undefined;
+    if (!ended) throw new DomainError('INVALID_STATE', `Form ${formId} is ${form.status}; only an issued 1099-MISC can be amended.`);
+    await this.#audit(tx, actor, ended, status, reason);
+    return ended;
+  }
+
+  /** Marks an issued form whose year's payments have changed, if there is one. */
+  async noteIncomeChanged(tx: Tx, userId: string, sentDate: string, reason: string): Promise<void> {
+    const form = await findLive1099(tx, userId, Number(sentDate.slice(0, 4)));
+    if (form) await moveForm(tx, form.formId, ['issued'], { needsCorrection: reason, updatedAt: this.#clock.now() });
+  }
+
+  async #audit(tx: Tx, actor: CallerActor, form: TaxFormRow, action: string, reason?: string): Promise<void> {
+    await recordAudit(tx, {
+      actor,
+      at: this.#clock.now(),
+      entityType: 'tax_form',
+      entityId: form.formId,
+      action,
+      newValues: { formType: form.formType, taxYear: form.taxYear, status: form.status, ...(reason ? { reason } : {}) },
+      metadata: { userId: form.userId, initiatedBy: actorLabel(actor) },
+    });
+  }
+}
+
+export const form1099FromRow = (row: TaxFormRow): Form1099 => ({
+  formId: row.formId,
+  userId: row.userId,
+  taxYear: row.taxYear,
+  status: 'issued',
+  incomeCents: Math.round((row.incomeDetails?.box_3_other_income ?? 0) * 100),
+  withheldCents: Math.round((row.incomeDetails?.federal_tax_withheld ?? 0) * 100),
+  payoutIds: row.incomeDetails?.payoutIds ?? [],
+  recipientName: row.incomeDetails?.recipient.name ?? '',
+  tinLast4: row.tinLast4,
+  needsCorrection: row.needsCorrection,
+});
+
+/** Whom a 1099 is for: the approved W-9, or what the main app knows where there is none. */
+async function readRecipient(reader: Reader, userId: string): Promise<{ name: string; addressLines: string[]; tinLast4: string | null }> {
+  const [w9, payee] = await Promise.all([findW9(reader, userId, 'approved'), readPayeeFacts(reader, userId)]);
+  const address = w9?.w9?.address ?? payee.address;
+  return {
+    name: w9?.w9?.legalName ?? payee.legalName,
+    addressLines: address
+      ? [address.line1, ...(address.line2 ? [address.line2] : []), `${address.city}, ${address.state} ${address.postalCode}`]
+      : [],
+    tinLast4: w9?.tinLast4 ?? null,
+  };
+}
