@@ -15,13 +15,17 @@ const MASKED = new Set(['accountNumber', 'routingNumber']);
 
 export type AuditValues = Record<string, unknown>;
 
-/** Keeps what the list allows; a number that must be masked stays only if it already is (`****6789`). */
+/**
+ * Keeps what the list allows; a number that must be masked stays only if it already is (`****6789`). What comes out is
+ * plain JSON: a Date would be hashed as an object and stored as text, and the chain would look tampered with.
+ */
 export function redact(values: AuditValues): AuditValues {
-  return Object.fromEntries(
+  const kept = Object.fromEntries(
     Object.entries(values)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => [name, visible(name, value) ? value : '[hidden]']),
   );
+  return JSON.parse(JSON.stringify(kept)) as AuditValues;
 }
 
 function visible(name: string, value: unknown): boolean {

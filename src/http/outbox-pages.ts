@@ -11,6 +11,7 @@ const FILE_NAME = /^\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}-\d{3}Z-[0-9a-f]{16}$/;
 
 const STYLE = `
 :root { color-scheme: light dark; }
+* { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.5rem; line-height: 1.3; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin-top: 2rem; }
@@ -18,7 +19,7 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: 0.4rem 1rem 0.4rem 0; border-bottom: 1px solid #8884; overflow-wrap: anywhere; }
 .when { white-space: nowrap; font-variant-numeric: tabular-nums; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #8884; border-radius: 6px; padding: 0.8rem 1rem; margin: 0; }
-iframe { width: 100%; height: 52rem; border: 1px solid #8884; border-radius: 6px; }
+iframe { width: 100%; height: 60rem; border: 1px solid #8884; border-radius: 6px; }
 li { overflow-wrap: anywhere; }
 `;
 const styleHash = createHash('sha256').update(STYLE).digest('base64');

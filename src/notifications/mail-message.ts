@@ -70,7 +70,6 @@ export function messageOptions(mail: Mail): SendMailOptions {
     text: mail.text,
     // So that no absence notice answers (RFC 3834).
     headers: { 'Auto-Submitted': 'auto-generated' },
-    xMailer: false,
     disableFileAccess: true,
     disableUrlAccess: true,
   };

@@ -52,7 +52,7 @@ function rowFor<N extends TemplateName>(userId: string, message: Message<N>) {
     status: 'queued' as const,
     nextAttemptAt: message.at,
     // Fixed from the start, so that a message that is sent twice is known for the same one.
-    messageId: `<${id}@payout-service>`,
+    messageId: `${id}@payout-service`,
     createdAt: message.at,
   };
 }

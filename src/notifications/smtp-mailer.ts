@@ -136,14 +136,12 @@ const ACCOUNT_FAULT =
  * STARTTLS, the sign-in or the sender (552, too large, aside) is about us: mending it lets the message through.
  */
 function refusalFrom(error: NodemailerError): MailRefused {
-  const { code, command, responseCode, response } = error;
-  const tooLarge = code === 'EMESSAGE' && command === 'MAIL FROM';
+  const { command, responseCode, response } = error;
   const aboutMessage = command === 'RCPT TO' || command === 'DATA' || responseCode === 552;
   const aboutUs =
-    code === 'EAUTH' ||
     (responseCode !== undefined && SIGN_IN_REPLIES.includes(responseCode)) ||
     ACCOUNT_FAULT.test(response ?? '');
-  const permanent = tooLarge || (error.permanent === true && aboutMessage && !aboutUs);
+  const permanent = error.permanent === true && aboutMessage && !aboutUs;
   const reason = `${command ?? 'send'}: ${response ?? error.message}`
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .slice(0, 300);

@@ -1,5 +1,6 @@
 import { closeAlert } from '../alerts/raise-alert.ts';
-import type { CallerActor } from '../kernel/actor.ts';
+import type { Tx } from '../db/client.ts';
+import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
@@ -10,15 +11,22 @@ import type { PayoutView } from './payout-view.ts';
 import type { Payouts } from './payouts.ts';
 import type { Payout } from './payout.ts';
 
+/** Whoever asks the approvers when a payout comes back to them. */
+export interface NewRound {
+  askForApproval(tx: Tx, payout: Payout, askedBy: string): Promise<void>;
+}
+
 /** What staff do to a payout by hand, beside approving and paying it: hold, resume, cancel, note. */
 export class PayoutReview {
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
+  readonly #newRound: NewRound;
   readonly #clock: Clock;
 
-  constructor(payouts: Payouts, progress: PayoutProgress, clock: Clock) {
+  constructor(payouts: Payouts, progress: PayoutProgress, newRound: NewRound, clock: Clock) {
     this.#payouts = payouts;
     this.#progress = progress;
+    this.#newRound = newRound;
     this.#clock = clock;
   }
 
@@ -38,7 +46,7 @@ export class PayoutReview {
       const status = resumedStatus(payout.heldFrom, () => standingOf(payout, payee));
       const held = payout.holdReason?.startsWith('NAME_MISMATCH') === true;
       const accepted = namesKey(payee.legalName, payee.w9?.data.legalName, payout.bankDetails?.accountHolderName);
-      await this.#payouts.change(
+      const resumed = await this.#payouts.change(
         tx,
         payout,
         {
@@ -52,6 +60,7 @@ export class PayoutReview {
         { actor, action: 'resumed', details: { note } },
       );
       await closeAlert(tx, 'manual_review', payoutId, this.#clock.now());
+      if (status === 'pending_approval') await this.#newRound.askForApproval(tx, resumed, `${actorLabel(actor)} (a new round)`);
     });
   }
 

@@ -58,7 +58,8 @@ export function w9Faults(form: W9Shape): { path: string; message: string }[] {
   return [
     ...fault(digits === null, 'tin', 'must be nine digits'),
     ...fault(digits !== null && !isTin(form.tinType, digits), 'tin', `is not a valid ${form.tinType.toUpperCase()}`),
-    ...fault(!individual && !['llc', 'other', 'trust_estate'].includes(form.taxClassification) && form.tinType !== 'ein', 'tinType', 'must be ein for this classification'),
+    // An LLC that is taxed as its owner ticks the owner's box; one that ticks its own is a corporation or partnership.
+    ...fault(!individual && !['other', 'trust_estate'].includes(form.taxClassification) && form.tinType !== 'ein', 'tinType', 'must be ein for this classification'),
     ...fault(form.taxClassification === 'llc' && form.llcClassification === undefined, 'llcClassification', 'must be C, S or P for an LLC'),
     ...fault(form.taxClassification !== 'llc' && form.llcClassification !== undefined, 'llcClassification', 'is for an LLC only'),
     ...fault(individual && form.exemptPayeeCode !== undefined, 'exemptPayeeCode', 'is not for individuals'),

@@ -127,6 +127,7 @@ describe('templates', () => {
     const quoted = render('winner', { link: 'https://example.com/"onclick=\'x\r\n<b>' });
     expect(tags(quoted.html)).toHaveLength(tags(render('winner').html).length);
     expect(quoted.html).not.toContain('"onclick');
+    expect(quoted.text).toContain("https://example.com/%22onclick='x%3Cb%3E\n");
   });
 
   it('tells members what we never ask for, and staff why they are told', () => {

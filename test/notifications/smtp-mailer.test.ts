@@ -48,7 +48,7 @@ describe('SMTP', () => {
     ['MAIL', '552 5.3.4 Too large', true],
     // About us, not about the message:
     ['greeting', '554 5.7.1 Your address is blocked', false],
-    ['MAIL', '530 5.7.0 Sign in first', false],
+    ['RCPT', '530 5.7.0 Sign in first', false],
     ['MAIL', '550 5.7.1 Sender not allowed', false],
     ['RCPT', '503 Bad sequence of commands', false],
     ['message', '550 The from address does not match a verified Sender Identity', false],
@@ -67,6 +67,12 @@ describe('SMTP', () => {
     const refused = await refusal(to({ auth }).send(mail()));
     expect(refused.permanent).toBe(false);
     expect(refused.message).not.toContain(auth.pass);
+    expect(server.commands.some((line) => line.startsWith('MAIL'))).toBe(false);
+  });
+
+  it('sends nothing unsigned-in to a server that offers no sign-in', async () => {
+    server.script = { replies: { AUTH: '502 5.5.1 Not implemented' } };
+    expect((await refusal(to({ auth }).send(mail()))).permanent).toBe(false);
     expect(server.commands.some((line) => line.startsWith('MAIL'))).toBe(false);
   });
 

@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto';
+import { toNodeHandler } from 'better-auth/node';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import helmet from 'helmet';
+import type { Config } from './config.ts';
+import { docsPages } from './http/docs-pages.ts';
+import type { Health } from './http/health.ts';
+import { errorHandler, mountRoutes, type EdgeDependencies } from './http/mount.ts';
+import { createOpenApiDocument } from './http/openapi.ts';
+import { outboxPages } from './http/outbox-pages.ts';
+import { RateLimits } from './http/rate-limits.ts';
+import { requestLog } from './http/request-log.ts';
+import type { Clock } from './kernel/clock.ts';
+import { DomainError } from './kernel/errors.ts';
+import type { Logger } from './kernel/logger.ts';
+import { runInContext } from './kernel/request-context.ts';
+import { allRoutes } from './routes.ts';
+import { outboxOf, type Services } from './services.ts';
+
+export const SERVICE_VERSION = '0.1.0';
+
+export interface AppOptions {
+  config: Config;
+  clock: Clock;
+  logger: Logger;
+  health: Health;
+  publicUrl: string;
+  /** Does the database hold demo data? */
+  demo: boolean;
+}
+
+/** The whole of HTTP. Built, but listening to nothing. */
+export function createApp(services: Services, options: AppOptions): Express {
+  const { config, clock, logger, publicUrl } = options;
+  const edge: EdgeDependencies = {
+    callers: services.callers,
+    audit: services.audit,
+    limits: new RateLimits(config.rateLimits),
+    clock,
+    logger,
+    site: { publicUrl, allowedOrigins: originsOf(config, publicUrl) },
+  };
+  const routes = allRoutes(services, { demo: options.demo });
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('trust proxy', config.trustProxyHops);
+  app.use(requestContext);
+  app.use(requestLog(logger));
+  app.use(helmet());
+  app.use(options.health.routes());
+  app.use(addressLimit(edge.limits));
+  if (config.auth.handler) app.all('/api/auth/*splat', signInLimit(edge.limits), toNodeHandler(services.auth));
+  app.use(docsPages(createOpenApiDocument(routes, { serverUrl: publicUrl, version: SERVICE_VERSION })));
+  if (!config.production && config.email.provider === 'outbox') app.use(outboxPages(outboxOf(config)));
+  app.use(mountRoutes(routes, edge));
+  app.use((request: Request) => {
+    throw new DomainError('NOT_FOUND', `There is nothing at ${request.path.slice(0, 200)}. See /docs.`);
+  });
+  app.use(errorHandler(edge));
+  return app;
+}
+
+/** Pages whose cookies may act: this service's own, the dashboard, and the members' portal. */
+function originsOf(config: Config, publicUrl: string): ReadonlySet<string> {
+  const port = new URL(publicUrl).port;
+  const own = config.production ? [] : [`http://localhost:${port}`, `http://127.0.0.1:${port}`];
+  return new Set([...own, ...[publicUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin)]);
+}
+
+function requestContext(request: Request, response: Response, next: NextFunction): void {
+  const given = request.get('x-request-id') ?? '';
+  const requestId = /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID();
+  response.setHeader('X-Request-Id', requestId);
+  runInContext({ requestId, ipAddress: request.ip, userAgent: request.get('user-agent')?.slice(0, 500) }, () => next());
+}
+
+function addressLimit(limits: RateLimits) {
+  return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
+    await limits.address(request.ip ?? 'unknown', response);
+    next();
+  };
+}
+
+function signInLimit(limits: RateLimits) {
+  return async (request: Request, response: Response, next: NextFunction): Promise<void> => {
+    if (request.method === 'POST' && request.path.includes('/sign-in')) {
+      await limits.signIn(request.ip ?? 'unknown', response);
+    }
+    next();
+  };
+}

@@ -1,0 +1,221 @@
+import { randomUUID } from 'node:crypto';
+import type { Database, Reader } from '../db/client.ts';
+import { systemActor, type Actor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { DomainError } from '../kernel/errors.ts';
+import { errorFields, type Logger } from '../kernel/logger.ts';
+import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
+import { currentContext } from '../kernel/request-context.ts';
+import {
+  findEmptyChain,
+  findLastVerification,
+  insertVerification,
+  listEntries,
+  readChainLinks,
+  subjectExists,
+  type AuditFilter,
+  type ChainPlace,
+} from './audit-store.ts';
+import { viewEntry, viewVerification, type AuditEntryView, type AuditVerification } from './audit-view.ts';
+import { ChainWalk } from './chain-walk.ts';
+import { recordAudit, type AuditEntityType, type AuditRecord } from './record-audit.ts';
+import type { AuditValues } from './redaction-rules.ts';
+
+/** What the audit log is searched by. `from` is inclusive, `to` exclusive. */
+export type AuditQuery = Omit<AuditFilter, 'limit'> & { limit?: number | undefined };
+
+/** A request that was refused, and by whom. */
+export interface Refusal {
+  actor: Actor;
+  action: string;
+  subject?: { entityType: 'payout' | 'tax_form'; entityId: string };
+  code: string;
+  message: string;
+  method: string;
+  path: string;
+}
+
+/** A read that leaves an entry, such as a download of a document with personal data. */
+export interface AuditedRead {
+  entityType: AuditEntityType;
+  entityId: string;
+  action: string;
+  newValues?: AuditValues;
+}
+
+const VERIFY_BATCH = 1000;
+const EXPORT_BATCH = 500;
+const LONGEST_MESSAGE = 2000;
+
+/**
+ * Reads and verifies the audit log, and writes what is not part of a change: refusals, failures and reads. A change
+ * writes its own entry in its transaction (record-audit.ts).
+ */
+export class AuditLogger {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+
+  constructor(deps: { database: Database; clock: Clock; logger: Logger }) {
+    this.#database = deps.database;
+    this.#clock = deps.clock;
+    this.#logger = deps.logger;
+  }
+
+  /** Newest first. Throws VALIDATION_ERROR on a cursor that this service never gave. */
+  async queryAuditLog(
+    query: AuditQuery,
+    reader: Reader = this.#database.reader,
+  ): Promise<Page<AuditEntryView>> {
+    const limit = query.limit ?? DEFAULT_PAGE;
+    const rows = await listEntries(reader, { ...query, limit });
+    return pageOf(rows, limit, ({ sequence }) => [sequence], viewEntry);
+  }
+
+  /** Every matching entry, newest first, read page by page as it is taken. The export itself is audited. */
+  async exportAuditLog(
+    actor: Actor,
+    query: Omit<AuditQuery, 'limit' | 'cursor'>,
+  ): Promise<AsyncIterable<AuditEntryView>> {
+    await this.recordRead(actor, { entityType: 'audit', entityId: 'log', action: 'exported' });
+    return this.#pages(query);
+  }
+
+  async *#pages(query: AuditQuery): AsyncGenerator<AuditEntryView> {
+    let cursor: string | undefined;
+    do {
+      const page: Page<AuditEntryView> = await this.queryAuditLog({ ...query, limit: EXPORT_BATCH, cursor });
+      yield* page.data;
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  /** Keeps a refusal with what it was about, if that exists. Never throws: the answer to the caller comes first. */
+  async recordRefusal(refusal: Refusal): Promise<void> {
+    const { actor, action, subject, code, message, method, path } = refusal;
+    await this.#tryRecord(actor, {
+      action,
+      ...(subject ? { subject } : {}),
+      message,
+      metadata: { code, method, path },
+    });
+  }
+
+  /** Keeps the failure of an operation. What an error of unknown origin says is left out: it can hold parameters. */
+  async logError(
+    operation: string,
+    error: unknown,
+    context: AuditValues & { actor?: Actor } = {},
+  ): Promise<void> {
+    const { actor = systemActor(operation), ...metadata } = context;
+    const { errorName, sqlState } = errorFields(error);
+    const message =
+      error instanceof DomainError ? error.message : [errorName, sqlState].filter(Boolean).join(' ');
+    const code = error instanceof DomainError ? error.code : 'INTERNAL';
+    await this.#tryRecord(actor, { action: operation, message, metadata: { ...metadata, code } });
+  }
+
+  async #tryRecord(
+    actor: Actor,
+    {
+      subject,
+      message,
+      ...entry
+    }: { action: string; subject?: Refusal['subject']; message: string; metadata: AuditValues },
+  ): Promise<void> {
+    try {
+      await this.#database.transaction(async (tx) => {
+        const known =
+          subject && (await subjectExists(tx, subject.entityType, subject.entityId)) ? subject : undefined;
+        await recordAudit(tx, {
+          ...entry,
+          actor,
+          at: this.#clock.now(),
+          entityType: known?.entityType ?? 'request',
+          entityId: known?.entityId ?? currentContext()?.requestId ?? randomUUID(),
+          success: false,
+          errorMessage: storable(message),
+        });
+      });
+    } catch (failure) {
+      const { entityType, entityId } = subject ?? {};
+      this.#logger.error('An audit entry could not be written.', {
+        action: entry.action,
+        entityType,
+        entityId,
+        ...errorFields(failure),
+      });
+    }
+  }
+
+  /** Keeps a read in a transaction of its own. Throws when it cannot: what is not recorded is not shown. */
+  async recordRead(actor: Actor, read: AuditedRead): Promise<void> {
+    const record: AuditRecord = { ...read, actor, at: this.#clock.now() };
+    await this.#database.transaction((tx) => recordAudit(tx, record));
+  }
+
+  /**
+   * Recomputes every chain, a batch at a time, and keeps the result. Entries written meanwhile do no harm: a batch is
+   * read together with the heads of its chains.
+   */
+  async verify(actor: Actor = systemActor('audit-verify')): Promise<AuditVerification> {
+    const reader = this.#database.reader;
+    const walk = new ChainWalk();
+    let after: ChainPlace | undefined;
+    for (;;) {
+      const links = await readChainLinks(reader, after, VERIFY_BATCH);
+      for (const link of links) walk.take(link);
+      after = links.at(-1)?.entry;
+      if (links.length < VERIFY_BATCH) break;
+    }
+    walk.finish();
+    const empty = await findEmptyChain(reader);
+    if (empty) walk.noteEmptyChain(empty);
+    return this.#keepVerification(actor, walk);
+  }
+
+  async #keepVerification(
+    actor: Actor,
+    { entries, chains, firstFault }: ChainWalk,
+  ): Promise<AuditVerification> {
+    const at = this.#clock.now();
+    const row = {
+      verifiedAt: at,
+      valid: firstFault === null,
+      entries,
+      chains,
+      firstFault: firstFault && { ...firstFault },
+    };
+    await this.#database.transaction(async (tx) => {
+      await insertVerification(tx, row);
+      await recordAudit(tx, {
+        actor,
+        at,
+        entityType: 'audit',
+        entityId: 'log',
+        action: 'verified',
+        newValues: { status: row.valid ? 'valid' : 'invalid', count: entries },
+        success: row.valid,
+        ...(firstFault
+          ? {
+              errorMessage: `${firstFault.entityType} ${firstFault.entityId} ${firstFault.chainIndex}: ${firstFault.fault}`,
+            }
+          : {}),
+      });
+    });
+    if (firstFault) {
+      const { entityType, entityId, fault } = firstFault;
+      this.#logger.error('The audit log has been tampered with.', { entityType, entityId, reason: fault });
+    }
+    return { ...row, verifiedAt: at.toISOString(), firstFault };
+  }
+
+  /** The last result; all null when there is none. */
+  async lastVerification(): Promise<AuditVerification> {
+    return viewVerification(await findLastVerification(this.#database.reader));
+  }
+}
+
+/** PostgreSQL takes neither NUL nor half a surrogate pair, and a message may repeat what the caller sent. */
+const storable = (message: string): string =>
+  message.slice(0, LONGEST_MESSAGE).replace(/[\0\p{Surrogate}]/gu, '\uFFFD');

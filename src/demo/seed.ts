@@ -1,0 +1,53 @@
+import { sql } from 'drizzle-orm';
+import type { Config } from '../config.ts';
+import { Database } from '../db/client.ts';
+import { migrateUp } from '../db/migrations.ts';
+import { users } from '../db/schema/index.ts';
+import { MovableClock } from '../kernel/clock.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { createMailer, MailRefused, type Mailer } from '../notifications/mailer.ts';
+import { createServices, outboxOf } from '../services.ts';
+import { markDemoData } from './demo-clock.ts';
+import { insertMainAppData } from './main-app-data.ts';
+import { PayoutStories } from './payout-stories.ts';
+import { memberEmail } from './people.ts';
+
+/** Whose mailbox takes nothing, so that there is an undelivered message to look at. */
+const FULL_MAILBOX = memberEmail(16);
+
+/**
+ * Fills an empty database with demo data: the main app's tables directly, everything of ours through the services.
+ * `url` is the owner's. Throws when the database has people in it already.
+ */
+export async function seedDemo(config: Config, url: string, logger: Logger): Promise<void> {
+  await migrateUp(url);
+  const owner = new Database({ url, poolSize: 2 });
+  const database = new Database({ url, poolSize: 5, role: 'payout_service' });
+  try {
+    const [row] = await owner.reader.select({ count: sql<number>`count(*)::integer` }).from(users);
+    if (row && row.count > 0) throw new Error('The database has people in it already. Demo data go into an empty one only.');
+    const clock = new MovableClock();
+    const now = clock.now();
+    const people = await insertMainAppData(owner, now);
+    const mailer = withFullMailbox(createMailer({ ...config.email, provider: 'outbox', outboxDirectory: outboxOf(config), production: false }));
+    const services = createServices({ config, logger, clock, database, mainApp: owner, publicUrl: 'http://localhost', mailer });
+    await new PayoutStories(services, clock, people, now).tellAll();
+    await services.notifications.deliverDue();
+    await markDemoData(database);
+  } finally {
+    await database.close();
+    await owner.close();
+  }
+}
+
+function withFullMailbox(mailer: Mailer): Mailer {
+  return {
+    kind: mailer.kind,
+    async send(mail) {
+      if (mail.to.address === FULL_MAILBOX) throw new MailRefused('552 The mailbox is full.', true);
+      await mailer.send(mail);
+    },
+    isUp: () => mailer.isUp(),
+    close: () => mailer.close(),
+  };
+}

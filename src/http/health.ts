@@ -1,0 +1,129 @@
+import { Router, type Request, type Response } from 'express';
+import { fromNodeHeaders } from 'better-auth/node';
+import type { Callers } from '../auth/callers.ts';
+import type { Database } from '../db/client.ts';
+import { isMigrated } from '../db/migrations.ts';
+import { schemaFaults } from '../db/schema-check.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { errorFields, type Logger } from '../kernel/logger.ts';
+
+const CHECK_LIMIT_MS = 2000;
+const REMEMBER_MS = 3000;
+
+export interface HealthDependencies {
+  database: Database;
+  callers: Callers;
+  clock: Clock;
+  logger: Logger;
+  email: { isUp(): Promise<boolean> };
+  scheduler: { readonly isRunning: boolean; readonly expected: boolean };
+}
+
+interface Readiness {
+  ready: boolean;
+  services: { database: boolean; migrations: boolean };
+  faults: string[];
+}
+
+/** /health and /ready: bounded in time, remembered for a few seconds, and saying nothing that a stranger could use. */
+export class Health {
+  readonly #deps: HealthDependencies;
+  #stopping = false;
+  readonly #checked = new Map<string, { at: number; value: Promise<unknown> }>();
+
+  constructor(deps: HealthDependencies) {
+    this.#deps = deps;
+  }
+
+  /** From now on not ready: a balancer sends nothing more. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  routes(): Router {
+    const router = Router();
+    router.get('/health', (request, response) => this.#health(request, response));
+    router.get('/ready', (request, response) => this.#ready(request, response));
+    return router;
+  }
+
+  async #health(_request: Request, response: Response): Promise<void> {
+    const { clock, scheduler } = this.#deps;
+    const [database, email] = await Promise.all([
+      this.#remembered('database', () => this.#isUp('database', async () => (await this.#deps.database.sql`SELECT 1`).length === 1)),
+      this.#remembered('email', () => this.#isUp('email', () => this.#deps.email.isUp())),
+    ]);
+    const schedulerDown = scheduler.expected && !scheduler.isRunning;
+    const status = !database ? 'unhealthy' : email && !schedulerDown ? 'healthy' : 'degraded';
+    response
+      .status(database ? 200 : 503)
+      .setHeader('Cache-Control', 'no-store')
+      .json({
+        status,
+        timestamp: clock.now().toISOString(),
+        checks: {
+          database: database ? 'up' : 'down',
+          email: email ? 'up' : 'down',
+          scheduler: scheduler.isRunning ? 'running' : 'stopped',
+        },
+      });
+  }
+
+  async #ready(request: Request, response: Response): Promise<void> {
+    const readiness = await this.#remembered('readiness', () => this.#readiness());
+    const ready = readiness.ready && !this.#stopping;
+    const faults = readiness.faults.length > 0 && (await this.#isStaff(request)) ? { faults: readiness.faults } : {};
+    response
+      .status(ready ? 200 : 503)
+      .setHeader('Cache-Control', 'no-store')
+      .json({ ready, services: readiness.services, ...faults });
+  }
+
+  async #readiness(): Promise<Readiness> {
+    const { database, logger } = this.#deps;
+    try {
+      const [migrations, faults] = await bounded(Promise.all([isMigrated(database.sql), schemaFaults(database.sql)]));
+      if (faults.length > 0) logger.error('The shared schema is not as the service needs it.', { reason: faults.join('; ') });
+      return { ready: migrations && faults.length === 0, services: { database: true, migrations: migrations && faults.length === 0 }, faults };
+    } catch (error) {
+      logger.error('The database does not answer.', errorFields(error));
+      return { ready: false, services: { database: false, migrations: false }, faults: ['The database does not answer.'] };
+    }
+  }
+
+  async #isStaff(request: Request): Promise<boolean> {
+    const caller = await this.#deps.callers.identify(fromNodeHeaders(request.headers)).catch(() => null);
+    return caller?.kind === 'staff';
+  }
+
+  async #isUp(kind: string, check: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await bounded(check());
+    } catch (error) {
+      this.#deps.logger.warn('A health check failed.', { kind, ...errorFields(error) });
+      return false;
+    }
+  }
+
+  /** One check at a time, and none again within a few seconds: health must not load what it looks at. */
+  #remembered<T>(name: string, check: () => Promise<T>): Promise<T> {
+    const known = this.#checked.get(name);
+    const now = performance.now();
+    if (known && now - known.at < REMEMBER_MS) return known.value as Promise<T>;
+    const value = check();
+    this.#checked.set(name, { at: now, value });
+    return value;
+  }
+}
+
+async function bounded<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('The check took too long.')), CHECK_LIMIT_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,66 @@
+import type { AlertCategory } from '../alerts/raise-alert.ts';
+import type { AuditLogger } from '../audit/audit-logger.ts';
+import type { EligibilityChecker } from '../eligibility/eligibility-checker.ts';
+import type { Actor } from '../kernel/actor.ts';
+import type { MembershipManager } from '../membership/membership-manager.ts';
+import type { DelayWatch } from '../payouts/delay-watch.ts';
+import type { Schedule } from './schedule-rules.ts';
+
+/** A job: what it does, when it is due, and how long it may take before it counts as dead. */
+export interface Job {
+  name: string;
+  summary: string;
+  schedule: Schedule;
+  limitMs: number;
+  /** A critical alert of this category is raised when it fails, and closed when it succeeds. */
+  failureAlert?: AlertCategory;
+  /** Returns figures for the record. */
+  run(actor: Actor): Promise<Record<string, unknown>>;
+}
+
+const MINUTE_MS = 60_000;
+
+/** All jobs. To add one, add a row; what it does belongs to a service. */
+export function jobTable(services: {
+  eligibility: EligibilityChecker;
+  membership: MembershipManager;
+  delays: DelayWatch;
+  audit: AuditLogger;
+}): readonly Job[] {
+  return [
+    {
+      name: 'eligibility-check',
+      summary: 'Finds out whether payouts can be issued, and tells the admins.',
+      schedule: { kind: 'daily', hour: 2, minute: 0 },
+      limitMs: 10 * MINUTE_MS,
+      failureAlert: 'eligibility_check_failed',
+      run: async (actor) => ({ ...(await services.eligibility.recordCheck(actor)) }),
+    },
+    {
+      name: 'membership-removals',
+      summary: 'Ends memberships 12 months after a payout, and gives 30 days’ notice.',
+      schedule: { kind: 'daily', hour: 3, minute: 0 },
+      limitMs: 60 * MINUTE_MS,
+      run: async () => {
+        const noticed = await services.membership.sendRemovalNotices();
+        const results = await services.membership.checkMembershipRemovals();
+        const removed = results.filter((result) => result.removed).length;
+        return { noticed, due: results.length, removed, failed: results.length - removed };
+      },
+    },
+    {
+      name: 'delay-checks',
+      summary: 'Warns of approvals older than 3 days and payments older than 5.',
+      schedule: { kind: 'hourly', minute: 15 },
+      limitMs: 10 * MINUTE_MS,
+      run: async () => ({ ...(await services.delays.check()) }),
+    },
+    {
+      name: 'audit-verification',
+      summary: 'Recomputes every chain of the audit log.',
+      schedule: { kind: 'daily', hour: 4, minute: 0 },
+      limitMs: 60 * MINUTE_MS,
+      run: async () => ({ ...(await services.audit.verify()) }),
+    },
+  ];
+}

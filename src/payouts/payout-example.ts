@@ -1,0 +1,36 @@
+/** The payout that the API document shows. */
+import type { PayoutView } from './payout-view.ts';
+
+export const examplePayout: PayoutView = {
+  id: '1b5f0f0e-6f0a-4d43-9a55-0c7c3f1f2a10',
+  payoutId: 'PO-2026-7K3M9QXA',
+  userId: '6a6e4c9e-4f0e-4a8e-9d7b-1f0a2f6f3b11',
+  queuePosition: 1,
+  amount: 100000,
+  currency: 'USD',
+  status: 'pending_approval',
+  retentionFee: 300,
+  netAmount: 99700,
+  membershipRemovalDate: null,
+  eligibilityCheck: { totalRevenue: 1250000, companyAgeMonths: 47, queuePosition: 1, totalPayments: 36 },
+  approvalWorkflow: [{ adminId: 2, decision: 'approved', timestamp: '2026-11-20T09:30:00.000Z', round: 1 }],
+  requiredApprovals: 2,
+  initiatedBy: 1,
+  scheduledDate: null,
+  paymentMethod: 'ach',
+  bankDetails: null,
+  taxWithholding: null,
+  processing: { gross_amount: 100000, retention_fee: 300, tax_withholding: 0, net_amount: 99700 },
+  receiptUrl: null,
+  internalNotes: [],
+  auditTrail: [{ action: 'created', actor: 'staff:1', timestamp: '2026-11-20T09:00:00.000Z', details: {} }],
+  holdReason: null,
+  heldFrom: null,
+  createdAt: '2026-11-20T09:00:00.000Z',
+  updatedAt: '2026-11-20T09:30:00.000Z',
+  version: 2,
+  allowedActions: [
+    { action: 'approve', allowed: true },
+    { action: 'mark-sent', allowed: false, reason: 'The payout is pending_approval; mark-sent needs it to be ready_for_payment.' },
+  ],
+};

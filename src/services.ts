@@ -1,0 +1,150 @@
+/** The composition root: the one place where services are built. */
+import { join } from 'node:path';
+import { AlertDesk } from './alerts/alert-desk.ts';
+import { ApprovalManager } from './approvals/approval-manager.ts';
+import { AuditLogger } from './audit/audit-logger.ts';
+import { createAuth, type Auth } from './auth/better-auth.ts';
+import { Callers } from './auth/callers.ts';
+import type { Config } from './config.ts';
+import { Vault } from './crypto/envelope.ts';
+import { Database } from './db/client.ts';
+import { DemoClock } from './demo/demo-clock.ts';
+import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
+import { JobRunner } from './jobs/job-runner.ts';
+import { jobTable } from './jobs/job-table.ts';
+import type { Clock, MovableClock } from './kernel/clock.ts';
+import type { Logger } from './kernel/logger.ts';
+import { MembershipManager } from './membership/membership-manager.ts';
+import { HttpSubscriptionGateway, LocalSubscriptionGateway, type SubscriptionGateway } from './membership/subscription-gateway.ts';
+import { DeliveryLoop } from './notifications/delivery-loop.ts';
+import { Links } from './notifications/links.ts';
+import { createMailer, type Mailer } from './notifications/mailer.ts';
+import { NotificationService } from './notifications/notification-service.ts';
+import { BankDetailsService } from './payments/bank-details-service.ts';
+import { InstructionsFreezer } from './payments/instructions-freezer.ts';
+import { PaymentAftermath } from './payments/payment-aftermath.ts';
+import { PaymentDocuments } from './payments/payment-documents.ts';
+import { PaymentProcessor } from './payments/payment-processor.ts';
+import { DelayWatch } from './payouts/delay-watch.ts';
+import { PayoutProgress } from './payouts/payout-progress.ts';
+import { PayoutReview } from './payouts/payout-review.ts';
+import { Payouts } from './payouts/payouts.ts';
+import { ReportService } from './reports/report-service.ts';
+import { TaxComplianceService } from './tax/tax-compliance.ts';
+import { TaxReports } from './tax/tax-reports.ts';
+import { TaxYears } from './tax/tax-years-rules.ts';
+import { W9Desk } from './tax/w9-desk.ts';
+import { candidateCount, WinnerSelector } from './winners/winner-selector.ts';
+
+export interface Parts {
+  config: Config;
+  logger: Logger;
+  clock: MovableClock;
+  /** Connected as the least-privileged role. */
+  database: Database;
+  /** Connected as the stand-in for the main app, where this service has to stand in for it. */
+  mainApp: Database | undefined;
+  publicUrl: string;
+  /** What tests put in the place of the outside world. */
+  mailer?: Mailer | undefined;
+  gateway?: SubscriptionGateway | undefined;
+}
+
+export type Services = ReturnType<typeof createServices>;
+
+export function createServices(parts: Parts) {
+  const { config, logger, clock, database } = parts;
+  const { business } = config;
+  const vault = new Vault([config.encryptionKey]);
+  const audit = new AuditLogger({ database, clock, logger });
+  const payouts = new Payouts(database, clock);
+  const progress = new PayoutProgress(payouts, clock);
+  const approvals = new ApprovalManager(payouts, progress, clock);
+  const review = new PayoutReview(payouts, progress, approvals, clock);
+  const eligibility = new EligibilityChecker(database, clock, business, candidateCount);
+  const winners = new WinnerSelector({ database, clock, reward: business, eligibility, payouts, approvals });
+  const w9Desk = new W9Desk({ database, clock, vault, payouts, progress });
+  const tax = new TaxComplianceService(database, clock, new TaxYears(config.tax.years));
+  const taxReports = new TaxReports({ database, clock, w9Desk, tax, payer: config.tax.payer });
+  const bankDetails = new BankDetailsService({ database, clock, vault, payouts, progress });
+  const gateway = parts.gateway ?? createGateway(parts);
+  const membership = new MembershipManager({ database, clock, payouts, gateway, logger });
+  const payments = createPayments({ config, clock, payouts, progress, bankDetails, tax, membership });
+  const documents = new PaymentDocuments(database, clock, payouts, bankDetails);
+  const mailer = parts.mailer ?? createMailer({ ...config.email, outboxDirectory: outboxOf(config), production: config.production });
+  const links = new Links({ ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl }, clock);
+  const notifications = new NotificationService({ database, clock, mailer, links, logger, from: config.email.from });
+  const delivery = new DeliveryLoop(notifications, logger);
+  const jobs = new JobRunner({
+    database,
+    clock,
+    logger,
+    jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit }),
+  });
+  const demoClock = new DemoClock(database, clock, async () => {
+    await jobs.runMissed();
+    await notifications.deliverDue();
+  });
+  const { auth, callers } = createAuthentication(parts);
+  return {
+    alerts: new AlertDesk(database, clock),
+    approvals,
+    audit,
+    auth,
+    bankDetails,
+    callers,
+    delivery,
+    demoClock,
+    documents,
+    eligibility,
+    jobs,
+    links,
+    mailer,
+    membership,
+    notifications,
+    payments,
+    payouts,
+    reports: new ReportService(database),
+    review,
+    tax,
+    taxReports,
+    w9Desk,
+    winners,
+  };
+}
+
+/** Where development mail goes. */
+export const outboxOf = (config: Config): string => join(config.dataDirectory, 'outbox');
+
+function createPayments(deps: {
+  config: Config;
+  clock: Clock;
+  payouts: Payouts;
+  progress: PayoutProgress;
+  bankDetails: BankDetailsService;
+  tax: TaxComplianceService;
+  membership: MembershipManager;
+}): PaymentProcessor {
+  const { clock, payouts, progress } = deps;
+  const { bankChangeCooloffHours, retentionFeeCents } = deps.config.business;
+  return new PaymentProcessor({
+    clock,
+    terms: { cooloffHours: bankChangeCooloffHours, retentionFeeCents },
+    payouts,
+    progress,
+    freezer: new InstructionsFreezer(clock, payouts, deps.bankDetails, deps.tax),
+    aftermath: new PaymentAftermath(clock, deps.membership, deps.tax),
+  });
+}
+
+function createGateway({ config, mainApp }: Parts): SubscriptionGateway {
+  const { url, token } = config.subscriptionService;
+  if (url) return new HttpSubscriptionGateway(url, token);
+  if (!mainApp) throw new Error('SUBSCRIPTION_SERVICE_URL is missing.');
+  return new LocalSubscriptionGateway(mainApp);
+}
+
+function createAuthentication({ config, database, mainApp, publicUrl }: Parts): { auth: Auth; callers: Callers } {
+  const auth = createAuth(config, config.auth.handler && mainApp ? mainApp : database, publicUrl);
+  return { auth, callers: new Callers(auth, database.reader, config.jwt) };
+}

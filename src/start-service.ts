@@ -1,0 +1,178 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { config as readDotenv } from 'dotenv';
+import { createApp } from './app.ts';
+import { ConfigError, loadConfig, type Config } from './config.ts';
+import { Database } from './db/client.ts';
+import { startEmbeddedServer, type EmbeddedServer } from './db/embedded-server.ts';
+import { isConnectionFailure } from './db/errors.ts';
+import { migrateUp } from './db/migrations.ts';
+import { prepareEmbedded } from './db/embedded-databases.ts';
+import { holdsDemoData } from './demo/demo-clock.ts';
+import { greetingFor } from './demo/greeting.ts';
+import { seedDemo } from './demo/seed.ts';
+import { Health } from './http/health.ts';
+import { MovableClock } from './kernel/clock.ts';
+import { createLogger, errorFields, type Logger } from './kernel/logger.ts';
+import { createServices, type Services } from './services.ts';
+
+/** A fault at start with one line that says what to do. */
+export class StartError extends Error {}
+
+export interface RunningService {
+  url: string;
+  greeting: string;
+  logger: Logger;
+  services: Services;
+  stop(): Promise<void>;
+}
+
+const FOLLOW_CLOCK_MS = 1000;
+
+/** Reads the configuration, brings up database, services and HTTP. Throws ConfigError or StartError. */
+export async function startService(env: NodeJS.ProcessEnv): Promise<RunningService> {
+  readDotenv({ processEnv: env as Record<string, string>, quiet: true });
+  const config = loadConfig(env);
+  const logger = createLogger(config.logLevel);
+  const undo: (() => Promise<unknown>)[] = [];
+  const stop = onceOnly(async () => {
+    for (const step of undo.reverse()) await step().catch((error: unknown) => logger.warn('Stopping went wrong.', errorFields(error)));
+  });
+  try {
+    return await bringUp(config, logger, undo, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function bringUp(config: Config, logger: Logger, undo: (() => Promise<unknown>)[], stop: () => Promise<void>): Promise<RunningService> {
+  const { server, port } = await listen(config);
+  undo.push(() => closeServer(server));
+  const connections = await openDatabases(config, logger, undo);
+  const publicUrl = config.auth.url ?? `http://localhost:${port}`;
+  const clock = new MovableClock();
+  const services = createServices({ config, logger, clock, publicUrl, ...connections });
+  undo.push(async () => services.mailer.close());
+  const demo = await holdsDemoData(connections.database);
+  if (config.production && demo) {
+    throw new StartError('This database holds demo data: production does not start on it. Use another DATABASE_URL.');
+  }
+  if (demo) undo.push(await followClock(services, logger));
+  const health = new Health({
+    database: connections.database,
+    callers: services.callers,
+    clock,
+    logger,
+    email: services.notifications,
+    scheduler: { expected: config.jobs, get isRunning() { return services.jobs.isRunning; } }, // prettier-ignore
+  });
+  server.removeAllListeners('request');
+  server.on('request', createApp(services, { config, clock, logger, health, publicUrl, demo }));
+  if (config.jobs) {
+    services.jobs.start();
+    services.delivery.start();
+    undo.push(() => services.jobs.stop(), () => services.delivery.stop());
+  }
+  undo.push(async () => health.stop());
+  const url = `http://localhost:${port}`;
+  logger.info('The service is up.', { address: url, port });
+  return { url, logger, services, stop, greeting: greetingFor({ url, demo, config }) };
+}
+
+/** Takes the port first: a taken one is told before anything is started. Until all is up it answers 503. */
+async function listen(config: Config): Promise<{ server: Server; port: number }> {
+  const starting = (_request: unknown, response: ServerResponse) => response.writeHead(503, { 'retry-after': '2' }).end();
+  const server = createServer({ requestTimeout: 30_000, headersTimeout: 15_000, keepAliveTimeout: 65_000 }, starting);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new StartError(`Port ${config.port} is taken. Set PORT to a free one, such as PORT=${config.port + 1} npm start.`)
+          : new StartError(`Cannot listen on ${config.host}:${config.port} (${error.code}). Set HOST and PORT.`),
+      );
+    });
+    server.listen(config.port, config.host, resolve);
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+  });
+}
+
+interface Connections {
+  database: Database;
+  mainApp: Database | undefined;
+}
+
+async function openDatabases(config: Config, logger: Logger, undo: (() => Promise<unknown>)[]): Promise<Connections> {
+  const urls = config.database.url === undefined ? await startEmbedded(config, logger, undo) : externalUrls(config, config.database.url);
+  try {
+    await migrateUp(urls.migration);
+  } catch (error) {
+    throw isConnectionFailure(error) || isWrongLogin(error)
+      ? new StartError('The database in DATABASE_URL cannot be reached. Check address, name, user and password, and that the server runs.')
+      : error;
+  }
+  const database = new Database({ url: urls.service, poolSize: config.database.poolSize, role: urls.setRole ? 'payout_service' : undefined });
+  undo.push(() => database.close());
+  const standsIn = config.auth.handler || config.subscriptionService.url === undefined;
+  const mainApp = standsIn ? new Database({ url: urls.migration, poolSize: 4, role: 'payout_main_app' }) : undefined;
+  if (mainApp) undo.push(() => mainApp.close());
+  return { database, mainApp };
+}
+
+/** SQLSTATE class 28 and 3D000: the server answers, but not to us. */
+const isWrongLogin = (error: unknown): boolean => /^(28|3D)/.test(String((error as { code?: unknown }).code ?? ''));
+
+interface Urls {
+  service: string;
+  migration: string;
+  /** Both are one user: the service's connections give up the owner's rights. */
+  setRole: boolean;
+}
+
+function externalUrls(config: Config, url: string): Urls {
+  const migration = config.database.migrationUrl ?? url;
+  if (config.production && migration === url) {
+    throw new ConfigError(['DATABASE_MIGRATION_URL must be another user than DATABASE_URL in production: the service never runs as the owner']);
+  }
+  return { service: url, migration, setRole: migration === url };
+}
+
+async function startEmbedded(config: Config, logger: Logger, undo: (() => Promise<unknown>)[]): Promise<Urls> {
+  const password = config.database.embeddedPassword;
+  if (password === undefined) throw new ConfigError(['DATABASE_URL is missing']);
+  let server: EmbeddedServer;
+  try {
+    server = await startEmbeddedServer({
+      dataDirectory: join(config.dataDirectory, 'postgres'),
+      password,
+      note: (line) => process.stderr.write(`${line}\n`),
+    });
+  } catch (error) {
+    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  undo.push(() => server.stop());
+  const migration = await prepareEmbedded(server, (url) => seedDemo(config, url, logger));
+  return { service: migration, migration, setRole: true };
+}
+
+/** Other instances may move the demo clock: look every second. */
+async function followClock(services: Services, logger: Logger): Promise<() => Promise<void>> {
+  await services.demoClock.follow();
+  const timer = setInterval(() => {
+    services.demoClock.follow().catch((error: unknown) => logger.debug('The demo clock could not be read.', errorFields(error)));
+  }, FOLLOW_CLOCK_MS);
+  return async () => clearInterval(timer);
+}
+
+function onceOnly(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
+}

@@ -1,0 +1,155 @@
+import { recordAudit } from '../audit/record-audit.ts';
+import type { Database, Reader } from '../db/client.ts';
+import { render1099Misc } from '../documents/form-1099-document.ts';
+import type { CallerActor } from '../kernel/actor.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { DomainError, notFound } from '../kernel/errors.ts';
+import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
+import { staffMay } from '../kernel/permissions.ts';
+import { readPayeeFacts } from '../payouts/payout-requirements.ts';
+import { viewTaxForm, type TaxFormView } from './tax-form-view.ts';
+import {
+  findDocument,
+  findForm,
+  keepDocument,
+  listForms,
+  type TaxFormFilter,
+  type TaxFormRow,
+} from './tax-store.ts';
+import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
+
+/** Who pays, as 1099s name it. `address` is one line, its parts joined by commas. */
+export interface Payer {
+  name: string;
+  tin: string;
+  address: string;
+  phone?: string | undefined;
+}
+
+/** Shows tax forms to people: as lists, and 1099s as PDFs. */
+export class TaxPapers {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #payer: Payer;
+
+  constructor(database: Database, clock: Clock, payer: Payer) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#payer = payer;
+  }
+
+  /** Newest first. Reviewers also see the name on the identity check. */
+  async list(
+    actor: CallerActor,
+    filter: Omit<TaxFormFilter, 'limit'> & { limit?: number | undefined },
+  ): Promise<Page<TaxFormView>> {
+    const limit = filter.limit ?? DEFAULT_PAGE;
+    const rows = await listForms(this.#database.reader, { ...filter, limit });
+    const page = pageOf(
+      rows,
+      limit,
+      ({ createdAt, formId }) => [createdAt.toISOString(), formId],
+      (row) => row,
+    );
+    return { ...page, data: await Promise.all(page.data.map((row) => this.view(actor, row))) };
+  }
+
+  async view(actor: CallerActor, form: TaxFormRow): Promise<TaxFormView> {
+    const compared = form.formType === 'W-9' && (form.status === 'submitted' || form.status === 'approved');
+    const [tinType, payee] = await Promise.all([
+      form.w9?.tinType ?? readTinType(this.#database.reader, form.userId, form.tinLast4),
+      compared && staffMay('tax-forms.review', actor)
+        ? readPayeeFacts(this.#database.reader, form.userId)
+        : undefined,
+    ]);
+    return viewTaxForm(form, tinType, payee?.legalName);
+  }
+
+  /**
+   * A copy of a 1099-MISC, the same bytes every time until the form is amended: the first rendering of each version is
+   * kept. Staff get both copies, a recipient their own copy B. Throws NOT_FOUND or FORBIDDEN.
+   */
+  async form1099Pdf(
+    actor: CallerActor,
+    formId: string,
+    copy: 'B' | 'C',
+  ): Promise<{ fileName: string; content: Buffer }> {
+    const reader = this.#database.reader;
+    const form = await findForm(reader, formId);
+    if (!form || form.formType !== '1099-MISC' || !mayRead(actor, form)) throw notFound('1099-MISC', formId);
+    if (copy === 'C' && !staffMay('tax-forms.pdf', actor)) {
+      throw new DomainError('FORBIDDEN', "Copy C is the payer's. Yours is copy B.");
+    }
+    const version = form.status === 'issued' ? 1 : 2;
+    const kept = await findDocument(reader, formId, copy, version);
+    // Drawn before the transaction, which then holds a connection for as short as it can.
+    const drawn = kept ?? (await this.#draw(form, copy));
+    const content = await this.#database.transaction(async (tx) => {
+      const at = this.#clock.now();
+      if (!kept) await keepDocument(tx, { formId, copy, version, content: drawn, createdAt: at });
+      await recordAudit(tx, {
+        actor,
+        at,
+        entityType: 'tax_form',
+        entityId: formId,
+        action: 'pdf_downloaded',
+        newValues: { copy, version },
+      });
+      return (await findDocument(tx, formId, copy, version)) ?? drawn;
+    });
+    return { fileName: `${formId}-copy-${copy}${version === 1 ? '' : '-void'}.pdf`, content };
+  }
+
+  async #draw(form: TaxFormRow, copy: 'B' | 'C'): Promise<Buffer> {
+    const { incomeDetails, tinLast4 } = form;
+    if (!incomeDetails) throw new Error(`Form ${form.formId} has no income.`);
+    const { name, tin, address, phone } = this.#payer;
+    const recipientTin =
+      tinLast4 === null
+        ? 'Not provided'
+        : truncatedTin(await readTinType(this.#database.reader, form.userId, tinLast4), tinLast4);
+    return render1099Misc({
+      formId: form.formId,
+      taxYear: form.taxYear,
+      copy,
+      status: printedStatus(form),
+      payer: {
+        name,
+        tin: formattedTin('ein', tin.replace(/\D/g, '')),
+        addressLines: linesOfAddress(address),
+        ...(phone ? { phone } : {}),
+      },
+      recipient: { ...incomeDetails.recipient, tin: recipientTin },
+      accountNumber: form.formId,
+      box3OtherIncomeCents: Math.round(incomeDetails.box_3_other_income * 100),
+      box4FederalTaxWithheldCents: Math.round(incomeDetails.federal_tax_withheld * 100),
+      issuedAt: form.createdAt,
+    });
+  }
+}
+
+const mayRead = (actor: CallerActor, form: TaxFormRow): boolean =>
+  staffMay('tax-forms.pdf', actor) || (actor.kind !== 'service' && actor.userId === form.userId);
+
+/**
+ * The box CORRECTED is checked on the new form, as the IRS wants it (General Instructions for Certain Information
+ * Returns, part H). The form that it replaced must no longer be used, as little as a voided one.
+ */
+const printedStatus = ({ status, corrects }: TaxFormRow): 'issued' | 'corrected' | 'void' =>
+  status !== 'issued' ? 'void' : corrects === null ? 'issued' : 'corrected';
+
+/** One line of an address as two: the street, and the last two parts. */
+function linesOfAddress(address: string): string[] {
+  const parts = address.split(',').map((part) => part.trim());
+  return parts.length < 3 ? [address] : [parts.slice(0, -2).join(', '), parts.slice(-2).join(', ')];
+}
+
+/** The kind of TIN that a 1099 shows: of the W-9 that had these last digits, for another may be in force by now. */
+export async function readTinType(reader: Reader, userId: string, last4: string | null): Promise<TinType> {
+  if (last4 === null) return 'ssn';
+  const forms = await listForms(reader, { userId, limit: 200 });
+  const behind = forms.find(
+    (form) => form.formType === 'W-9' && form.reviewedAt !== null && form.tinLast4 === last4,
+  );
+  return behind?.w9?.tinType ?? 'ssn';
+}

@@ -1,0 +1,148 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { allNamesMatch, namesKey, namesMatch, nameWords } from '../../src/payouts/payee-names-rules.ts';
+
+const letters = [...'abcdefghijklmnopqrstuvwxyzéñüößłøçāığšž'];
+const word = fc
+  .array(fc.constantFrom(...letters), { minLength: 2, maxLength: 8 })
+  .map((list) => list.join(''));
+const words = fc.uniqueArray(word, {
+  minLength: 2,
+  maxLength: 4,
+  selector: (name) => nameWords(name).join(),
+});
+const anyText = fc.string({ unit: 'grapheme', maxLength: 30 });
+
+describe('two names', () => {
+  it('match themselves, unless there is nothing in them', () => {
+    fc.assert(
+      fc.property(anyText, (name) => {
+        expect(namesMatch(name, name)).toBe(nameWords(name).length > 0);
+      }),
+    );
+  });
+
+  it('match whichever is asked about first', () => {
+    const name = fc.oneof(
+      anyText,
+      words.map((list) => list.join(' ')),
+    );
+    fc.assert(
+      fc.property(name, name, (a, b) => {
+        expect(namesMatch(a, b)).toBe(namesMatch(b, a));
+      }),
+    );
+    // Few letters, so that many of the pairs do match.
+    const close = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 4 }).map((list) => list.join(' '));
+    fc.assert(
+      fc.property(close, close, (a, b) => {
+        expect(namesMatch(a, b)).toBe(namesMatch(b, a));
+      }),
+    );
+  });
+
+  it('match in any case', () => {
+    fc.assert(
+      fc.property(words, (list) => {
+        const name = list.join(' ');
+        expect(namesMatch(name, name.toUpperCase())).toBe(true);
+      }),
+    );
+  });
+
+  it('match with and without accents', () => {
+    fc.assert(
+      fc.property(words, (list) => {
+        const name = list.join(' ');
+        const plain = name.normalize('NFD').replace(/\p{M}/gu, '');
+        expect(namesMatch(name, plain)).toBe(true);
+        expect(namesMatch(name, name.normalize('NFD'))).toBe(true);
+      }),
+    );
+  });
+
+  it('match in any order', () => {
+    const shuffled = words.chain((list) =>
+      fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length })),
+    );
+    fc.assert(
+      fc.property(shuffled, ([list, other]) => {
+        expect(namesMatch(list.join(' '), other.join(' '))).toBe(true);
+      }),
+    );
+  });
+
+  it('match with any punctuation between the words', () => {
+    const mark = fc.constantFrom(' ', ', ', '. ', '-', ' - ', '/', '\u00a0', '  ');
+    fc.assert(
+      fc.property(words, mark, (list, between) => {
+        expect(namesMatch(list.join(' '), `${list.join(between)}.`)).toBe(true);
+      }),
+    );
+  });
+
+  it('match whatever stands between the first and the last', () => {
+    const middles = fc.array(word, { maxLength: 3 });
+    fc.assert(
+      fc.property(word, word, middles, middles, (first, last, some, others) => {
+        expect(namesMatch([first, ...some, last].join(' '), [first, ...others, last].join(' '))).toBe(true);
+      }),
+    );
+  });
+
+  it('do not match when they have no word in common', () => {
+    fc.assert(
+      fc.property(words, words, (a, b) => {
+        const known = new Set(a.flatMap(nameWords));
+        fc.pre(!b.flatMap(nameWords).some((name) => known.has(name)));
+        expect(namesMatch(a.join(' '), b.join(' '))).toBe(false);
+      }),
+    );
+  });
+
+  it.each([
+    ['María José García López', 'Maria Jose Garcia Lopez'],
+    ['Łukasz Nuñez-Öztürk', 'LUKASZ NUNEZ OZTURK'],
+    ["Sinéad O'Connor", 'Sinead OConnor'],
+    ['Sinéad O’Connor', "sinead o'connor"],
+    ['Smith, John', 'John Smith'],
+    ['John Q. Smith', 'John Smith'],
+    ['John Q. Smith', 'John Quincy Smith'],
+    ['Nguyễn Thị Ánh', 'Anh Nguyen'],
+    ['Jürgen Groß', 'JÜRGEN GROSS'],
+    ['Acme Rewards, Inc.', 'ACME REWARDS INC'],
+    ['王小明', '王小明'],
+  ])('%s and %s match', (a, b) => {
+    expect(namesMatch(a, b)).toBe(true);
+  });
+
+  it.each([
+    ['John Smith', 'Jane Smith'],
+    ['John Smith', 'John Smythe'],
+    ['John Smith', 'John'],
+    ['John Q. Smith', 'Jane Q. Smith'],
+    ['John Smith', ''],
+    ['', ''],
+    ['...', '...'],
+  ])('%j and %j do not', (a, b) => {
+    expect(namesMatch(a, b)).toBe(false);
+  });
+});
+
+describe('several names', () => {
+  it('match when each matches every other; one that is not there counts for nothing', () => {
+    expect(allNamesMatch(['John Smith', undefined, 'SMITH JOHN'])).toBe(true);
+    expect(allNamesMatch(['John Smith', undefined, 'Jane Smith'])).toBe(false);
+    expect(allNamesMatch([undefined])).toBe(true);
+    // Matching is not transitive: both of these match the third.
+    expect(allNamesMatch(['John Allen', 'Allen Smith', 'John Allen Smith'])).toBe(false);
+  });
+});
+
+describe('the key of accepted names', () => {
+  it('stays while only spelling changes, and changes with a name', () => {
+    expect(namesKey('María García', undefined)).toBe(namesKey('MARIA GARCIA', ''));
+    expect(namesKey('John Smith', 'Jane Smith')).not.toBe(namesKey('John Smith', 'Jean Smith'));
+    expect(namesKey('John', 'Smith')).not.toBe(namesKey('John Smith', undefined));
+  });
+});
