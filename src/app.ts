@@ -7,6 +7,7 @@ import { docsPages } from './http/docs-pages.ts';
 import type { Health } from './http/health.ts';
 import { errorHandler, mountRoutes, type EdgeDependencies } from './http/mount.ts';
 import { createOpenApiDocument } from './http/openapi.ts';
+import { allowedOrigins, toleratePrograms } from './http/origin-check.ts';
 import { outboxPages } from './http/outbox-pages.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { requestLog } from './http/request-log.ts';
@@ -38,7 +39,7 @@ export function createApp(services: Services, options: AppOptions): Express {
     limits: new RateLimits(config.rateLimits),
     clock,
     logger,
-    site: { publicUrl, allowedOrigins: originsOf(config, publicUrl) },
+    site: { publicUrl, allowedOrigins: allowedOrigins(config, publicUrl) },
   };
   const routes = allRoutes(services, { demo: options.demo });
   const app = express();
@@ -49,7 +50,7 @@ export function createApp(services: Services, options: AppOptions): Express {
   app.use(helmet());
   app.use(options.health.routes());
   app.use(addressLimit(edge.limits));
-  if (config.auth.handler) app.all('/api/auth/*splat', signInLimit(edge.limits), toNodeHandler(services.auth));
+  if (config.auth.handler) app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));
   app.use(docsPages(createOpenApiDocument(routes, { serverUrl: publicUrl, version: SERVICE_VERSION })));
   if (!config.production && config.email.provider === 'outbox') app.use(outboxPages(outboxOf(config)));
   app.use(mountRoutes(routes, edge));
@@ -58,13 +59,6 @@ export function createApp(services: Services, options: AppOptions): Express {
   });
   app.use(errorHandler(edge));
   return app;
-}
-
-/** Pages whose cookies may act: this service's own, the dashboard, and the members' portal. */
-function originsOf(config: Config, publicUrl: string): ReadonlySet<string> {
-  const port = new URL(publicUrl).port;
-  const own = config.production ? [] : [`http://localhost:${port}`, `http://127.0.0.1:${port}`];
-  return new Set([...own, ...[publicUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin)]);
 }
 
 function requestContext(request: Request, response: Response, next: NextFunction): void {

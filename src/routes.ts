@@ -26,7 +26,7 @@ export function allRoutes(services: Services, options: { demo: boolean }): Route
     ...paymentRoutes(services.payments, services.documents, services.bankDetails),
     ...memberRoutes(services.payouts, services.bankDetails),
     ...membershipRoutes(services.membership),
-    ...taxRoutes(services.w9Desk, services.tax, services.taxReports),
+    ...taxRoutes(services.taxRoom),
     ...reportRoutes(services.reports),
     ...auditRoutes(services.audit),
     ...notificationRoutes(services.notifications, services.links),

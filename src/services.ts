@@ -10,6 +10,7 @@ import { Vault } from './crypto/envelope.ts';
 import { Database } from './db/client.ts';
 import { DemoClock } from './demo/demo-clock.ts';
 import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
+import { allowedOrigins } from './http/origin-check.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { jobTable } from './jobs/job-table.ts';
 import type { Clock, MovableClock } from './kernel/clock.ts';
@@ -31,6 +32,7 @@ import { PayoutReview } from './payouts/payout-review.ts';
 import { Payouts } from './payouts/payouts.ts';
 import { ReportService } from './reports/report-service.ts';
 import { TaxComplianceService } from './tax/tax-compliance.ts';
+import { TaxPapers } from './tax/tax-papers.ts';
 import { TaxReports } from './tax/tax-reports.ts';
 import { TaxYears } from './tax/tax-years-rules.ts';
 import { W9Desk } from './tax/w9-desk.ts';
@@ -65,7 +67,13 @@ export function createServices(parts: Parts) {
   const winners = new WinnerSelector({ database, clock, reward: business, eligibility, payouts, approvals });
   const w9Desk = new W9Desk({ database, clock, vault, payouts, progress });
   const tax = new TaxComplianceService(database, clock, new TaxYears(config.tax.years));
-  const taxReports = new TaxReports({ database, clock, w9Desk, tax, payer: config.tax.payer });
+  const { payer } = config.tax;
+  const taxRoom = {
+    desk: w9Desk,
+    compliance: tax,
+    papers: new TaxPapers(database, clock, payer),
+    reports: new TaxReports({ database, clock, compliance: tax, desk: w9Desk, payer }),
+  };
   const bankDetails = new BankDetailsService({ database, clock, vault, payouts, progress });
   const gateway = parts.gateway ?? createGateway(parts);
   const membership = new MembershipManager({ database, clock, payouts, gateway, logger });
@@ -106,8 +114,7 @@ export function createServices(parts: Parts) {
     payouts,
     reports: new ReportService(database),
     review,
-    tax,
-    taxReports,
+    taxRoom,
     w9Desk,
     winners,
   };
@@ -145,6 +152,6 @@ function createGateway({ config, mainApp }: Parts): SubscriptionGateway {
 }
 
 function createAuthentication({ config, database, mainApp, publicUrl }: Parts): { auth: Auth; callers: Callers } {
-  const auth = createAuth(config, config.auth.handler && mainApp ? mainApp : database, publicUrl);
+  const auth = createAuth(config, config.auth.handler && mainApp ? mainApp : database, publicUrl, allowedOrigins(config, publicUrl));
   return { auth, callers: new Callers(auth, database.reader, config.jwt) };
 }

@@ -50,7 +50,7 @@ export async function startService(env: NodeJS.ProcessEnv): Promise<RunningServi
 async function bringUp(config: Config, logger: Logger, undo: (() => Promise<unknown>)[], stop: () => Promise<void>): Promise<RunningService> {
   const { server, port } = await listen(config);
   undo.push(() => closeServer(server));
-  const connections = await openDatabases(config, logger, undo);
+  const connections = await openDatabases(config, undo);
   const publicUrl = config.auth.url ?? `http://localhost:${port}`;
   const clock = new MovableClock();
   const services = createServices({ config, logger, clock, publicUrl, ...connections });
@@ -110,8 +110,8 @@ interface Connections {
   mainApp: Database | undefined;
 }
 
-async function openDatabases(config: Config, logger: Logger, undo: (() => Promise<unknown>)[]): Promise<Connections> {
-  const urls = config.database.url === undefined ? await startEmbedded(config, logger, undo) : externalUrls(config, config.database.url);
+async function openDatabases(config: Config, undo: (() => Promise<unknown>)[]): Promise<Connections> {
+  const urls = config.database.url === undefined ? await startEmbedded(config, undo) : externalUrls(config, config.database.url);
   try {
     await migrateUp(urls.migration);
   } catch (error) {
@@ -145,7 +145,7 @@ function externalUrls(config: Config, url: string): Urls {
   return { service: url, migration, setRole: migration === url };
 }
 
-async function startEmbedded(config: Config, logger: Logger, undo: (() => Promise<unknown>)[]): Promise<Urls> {
+async function startEmbedded(config: Config, undo: (() => Promise<unknown>)[]): Promise<Urls> {
   const password = config.database.embeddedPassword;
   if (password === undefined) throw new ConfigError(['DATABASE_URL is missing']);
   let server: EmbeddedServer;
@@ -159,7 +159,7 @@ async function startEmbedded(config: Config, logger: Logger, undo: (() => Promis
     throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
   }
   undo.push(() => server.stop());
-  const migration = await prepareEmbedded(server, (url) => seedDemo(config, url, logger));
+  const migration = await prepareEmbedded(server, (url) => seedDemo(config, url));
   return { service: migration, migration, setRole: true };
 }
 

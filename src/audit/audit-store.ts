@@ -8,6 +8,7 @@ import {
   userAuditLogs,
 } from '../db/schema/index.ts';
 import { DomainError } from '../kernel/errors.ts';
+import { FORM_ID_PATTERN, PAYOUT_ID_PATTERN } from '../kernel/ids.ts';
 import { decodeCursor } from '../kernel/paging.ts';
 
 export type AuditRow = typeof userAuditLogs.$inferSelect;
@@ -74,9 +75,8 @@ export async function readChainLinks(
 ): Promise<ChainLink[]> {
   const { entityType, entityId, chainIndex } = userAuditLogs;
   return reader
-    .select({ entry: userAuditLogs, headLength: auditChains.length, headHash: auditChains.hash })
+    .select({ entry: userAuditLogs, headLength: headOf<number>('length'), headHash: headOf<string>('hash') })
     .from(userAuditLogs)
-    .leftJoin(auditChains, and(eq(auditChains.entityType, entityType), eq(auditChains.entityId, entityId)))
     .where(
       after &&
         sql`(${entityType}, ${entityId}, ${chainIndex}) > (${after.entityType}, ${after.entityId}, ${after.chainIndex})`,
@@ -84,6 +84,11 @@ export async function readChainLinks(
     .orderBy(asc(entityType), asc(entityId), asc(chainIndex))
     .limit(limit);
 }
+
+/** Looked up row by row: a join might walk all heads from the start for every page. */
+const headOf = <T>(column: 'length' | 'hash') => sql<T | null>`(
+  SELECT head.${sql.identifier(column)} FROM audit_chains head
+   WHERE head.entity_type = user_audit_logs.entity_type AND head.entity_id = user_audit_logs.entity_id)`;
 
 /** The first head of a chain all of whose entries are gone. */
 export async function findEmptyChain(
@@ -110,18 +115,15 @@ export async function findLastVerification(reader: Reader): Promise<Verification
   return row;
 }
 
-/** Is there such a payout or form? */
+/** Is there such a payout or form? The id comes from an address as it was sent, and may be anything. */
 export async function subjectExists(
   reader: Reader,
   entityType: 'payout' | 'tax_form',
   entityId: string,
 ): Promise<boolean> {
-  const rows =
-    entityType === 'payout'
-      ? await reader
-          .select({ id: payoutManagement.id })
-          .from(payoutManagement)
-          .where(eq(payoutManagement.payoutId, entityId))
-      : await reader.select({ id: taxForms.id }).from(taxForms).where(eq(taxForms.formId, entityId));
+  if (!(entityType === 'payout' ? PAYOUT_ID_PATTERN : FORM_ID_PATTERN).test(entityId)) return false;
+  const [table, column] =
+    entityType === 'payout' ? [payoutManagement, payoutManagement.payoutId] : [taxForms, taxForms.formId];
+  const rows = await reader.select({ id: column }).from(table).where(eq(column, entityId));
   return rows.length > 0;
 }

@@ -11,7 +11,7 @@ const DAY_SECONDS = 86_400;
  * Better Auth over the tables it shares with the main app. `database` must be one that may write sessions when the
  * sign-in handler is mounted; where it is not, sessions are only read, and refreshing them is the main app's affair.
  */
-export function createAuth(config: Config, database: Database, baseUrl: string) {
+export function createAuth(config: Config, database: Database, baseUrl: string, origins: ReadonlySet<string>) {
   return betterAuth({
     baseURL: baseUrl,
     secret: config.auth.secret,
@@ -20,7 +20,7 @@ export function createAuth(config: Config, database: Database, baseUrl: string) 
       provider: 'pg',
       schema: { user: users, session: sessions, account: accounts, verification: verifications },
     }),
-    trustedOrigins: [...new Set([baseUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin))],
+    trustedOrigins: [...origins],
     emailAndPassword: { enabled: true, disableSignUp: config.production, minPasswordLength: 12 },
     session: {
       expiresIn: 7 * DAY_SECONDS,

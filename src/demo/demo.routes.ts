@@ -8,7 +8,7 @@ export function demoRoutes(clock: DemoClock): Route[] {
     route({
       method: 'post',
       path: '/api/demo/clock',
-      tag: 'demo',
+      tag: 'Demo',
       summary: 'Move the service’s clock on',
       description: 'With demo data only. Jobs that fall due run before the answer.',
       needs: 'demo.clock',

@@ -4,7 +4,7 @@ import { Database } from '../db/client.ts';
 import { migrateUp } from '../db/migrations.ts';
 import { users } from '../db/schema/index.ts';
 import { MovableClock } from '../kernel/clock.ts';
-import type { Logger } from '../kernel/logger.ts';
+import { silentLogger } from '../kernel/logger.ts';
 import { createMailer, MailRefused, type Mailer } from '../notifications/mailer.ts';
 import { createServices, outboxOf } from '../services.ts';
 import { markDemoData } from './demo-clock.ts';
@@ -12,14 +12,14 @@ import { insertMainAppData } from './main-app-data.ts';
 import { PayoutStories } from './payout-stories.ts';
 import { memberEmail } from './people.ts';
 
-/** Whose mailbox takes nothing, so that there is an undelivered message to look at. */
+/** Whose mailbox does not take the first message, so that there is an undelivered one to look at. */
 const FULL_MAILBOX = memberEmail(16);
 
 /**
  * Fills an empty database with demo data: the main app's tables directly, everything of ours through the services.
  * `url` is the owner's. Throws when the database has people in it already.
  */
-export async function seedDemo(config: Config, url: string, logger: Logger): Promise<void> {
+export async function seedDemo(config: Config, url: string): Promise<void> {
   await migrateUp(url);
   const owner = new Database({ url, poolSize: 2 });
   const database = new Database({ url, poolSize: 5, role: 'payout_service' });
@@ -30,7 +30,7 @@ export async function seedDemo(config: Config, url: string, logger: Logger): Pro
     const now = clock.now();
     const people = await insertMainAppData(owner, now);
     const mailer = withFullMailbox(createMailer({ ...config.email, provider: 'outbox', outboxDirectory: outboxOf(config), production: false }));
-    const services = createServices({ config, logger, clock, database, mainApp: owner, publicUrl: 'http://localhost', mailer });
+    const services = createServices({ config, logger: silentLogger, clock, database, mainApp: owner, publicUrl: 'http://localhost', mailer });
     await new PayoutStories(services, clock, people, now).tellAll();
     await services.notifications.deliverDue();
     await markDemoData(database);
@@ -41,10 +41,14 @@ export async function seedDemo(config: Config, url: string, logger: Logger): Pro
 }
 
 function withFullMailbox(mailer: Mailer): Mailer {
+  let refused = false;
   return {
     kind: mailer.kind,
     async send(mail) {
-      if (mail.to.address === FULL_MAILBOX) throw new MailRefused('552 The mailbox is full.', true);
+      if (mail.to.address === FULL_MAILBOX && !refused) {
+        refused = true;
+        throw new MailRefused('552 The mailbox is full.', true);
+      }
       await mailer.send(mail);
     },
     isUp: () => mailer.isUp(),

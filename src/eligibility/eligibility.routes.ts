@@ -33,7 +33,7 @@ export function eligibilityRoutes(checker: EligibilityChecker): Route[] {
     route({
       method: 'get',
       path: '/api/payouts/eligibility',
-      tag: 'eligibility',
+      tag: 'Eligibility',
       summary: 'Can payouts be issued now?',
       needs: 'eligibility.read',
       reply: eligibilityView,
@@ -43,7 +43,7 @@ export function eligibilityRoutes(checker: EligibilityChecker): Route[] {
     route({
       method: 'post',
       path: '/api/payouts/check-eligibility',
-      tag: 'eligibility',
+      tag: 'Eligibility',
       summary: 'Run the eligibility check now and record it',
       description: 'Raises the alert and writes to the admins as the daily check does. It never creates a payout.',
       needs: 'eligibility.check',

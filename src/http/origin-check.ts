@@ -1,4 +1,5 @@
-import type { Request } from 'express';
+import type { NextFunction, Request, Response } from 'express';
+import type { Config } from '../config.ts';
 import { DomainError } from '../kernel/errors.ts';
 
 /**
@@ -14,4 +15,23 @@ export function checkOrigin(request: Request, allowedOrigins: ReadonlySet<string
   if (foreignOrigin || foreignSite) {
     throw new DomainError('FORBIDDEN', 'The request comes from a page of another site. Only the dashboard and portal may send it.');
   }
+}
+
+/** Pages whose cookies may act: this service's own, the dashboard, and the members' portal. */
+export function allowedOrigins(config: Config, publicUrl: string): ReadonlySet<string> {
+  const { port } = new URL(publicUrl);
+  const own = config.production ? [] : [`http://localhost:${port}`, `http://127.0.0.1:${port}`];
+  return new Set([...own, ...[publicUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin)]);
+}
+
+/**
+ * Node's fetch sends `Sec-Fetch-Mode` alone, and Better Auth then takes the caller for a browser that hides its origin.
+ * A browser that sends it always sends `Sec-Fetch-Site` too, so without that and without a cookie it is none.
+ */
+export function toleratePrograms(request: Request, _response: Response, next: NextFunction): void {
+  const { headers } = request;
+  if (headers['sec-fetch-site'] === undefined && headers.origin === undefined && headers.cookie === undefined) {
+    delete headers['sec-fetch-mode'];
+  }
+  next();
 }

@@ -3,7 +3,7 @@ import { route, type Route } from '../http/route.ts';
 import { instant } from '../http/schemas.ts';
 import type { JobRunner, JobRunView } from './job-runner.ts';
 
-const tag = 'jobs';
+const tag = 'Jobs';
 
 const runView = z
   .object({

@@ -3,7 +3,7 @@ import { route, type Route } from '../http/route.ts';
 import { instant, memberParams, moment } from '../http/schemas.ts';
 import type { MembershipManager, MembershipStatus } from './membership-manager.ts';
 
-const tag = 'membership';
+const tag = 'Membership';
 
 const membershipView = z
   .object({

@@ -6,7 +6,7 @@ import { DomainError } from '../kernel/errors.ts';
 import type { Links } from './links.ts';
 import type { NotificationService, NotificationView } from './notification-service.ts';
 
-const tag = 'notifications';
+const tag = 'Notifications';
 
 const notificationView = z
   .object({

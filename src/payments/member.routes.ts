@@ -9,7 +9,7 @@ import type { Payouts } from '../payouts/payouts.ts';
 import { isAccountNumber, isRoutingNumber } from './bank-details-rules.ts';
 import type { BankDetailsService } from './bank-details-service.ts';
 
-const tag = 'members';
+const tag = 'Members';
 
 const nextStepView = z.object({
   action: z.enum(['submit_bank_info', 'submit_tax_info', 'wait', 'none']),

@@ -10,7 +10,7 @@ import type { BankDetailsService } from './bank-details-service.ts';
 import type { PaymentDocuments } from './payment-documents.ts';
 import type { PaymentInstructions, PaymentProcessor } from './payment-processor.ts';
 
-const tag = 'payments';
+const tag = 'Payments';
 const PDF = 'application/pdf';
 
 const instructionsView = z

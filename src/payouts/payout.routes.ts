@@ -7,7 +7,7 @@ import type { PayoutReview } from './payout-review.ts';
 import { payoutView } from './payout-view.ts';
 import type { Payouts } from './payouts.ts';
 
-const tag = 'payouts';
+const tag = 'Payouts';
 const subject = ({ id = '' }: Record<string, string>) => ({ entityType: 'payout' as const, entityId: id });
 const reasonBody = z.strictObject({ reason: paragraph(1000).meta({ description: 'Why; kept with the payout.' }) });
 const noteBody = z.strictObject({ note: paragraph(2000).meta({ description: 'Kept with the payout.' }) });

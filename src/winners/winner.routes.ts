@@ -33,7 +33,7 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
     route({
       method: 'get',
       path: '/api/payouts/eligible-members',
-      tag: 'winners',
+      tag: 'Winners',
       summary: 'List the members who could win, in queue order',
       needs: 'candidates.read',
       query: z.strictObject(pageQuery),
@@ -66,7 +66,7 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
     route({
       method: 'post',
       path: '/api/payouts/initiate',
-      tag: 'winners',
+      tag: 'Winners',
       summary: 'Create payouts for chosen members',
       description: 'All or none. Passing over a valid member further up in the queue needs an overrideReason.',
       needs: 'payouts.initiate',
