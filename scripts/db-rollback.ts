@@ -10,6 +10,8 @@ if (!(steps >= 1)) {
 } else {
   await withOwnerUrl(async (url) => {
     const undone = await migrateDown(url, steps);
-    process.stdout.write(undone.length === 0 ? 'There is nothing to take back.\n' : `Taken back: ${undone.join(', ')}\n`);
+    process.stdout.write(
+      undone.length === 0 ? 'There is nothing to take back.\n' : `Taken back: ${undone.join(', ')}\n`,
+    );
   });
 }

@@ -30,7 +30,9 @@ export class DemoClient {
     const body = (await answer.json()) as { user?: { id: string } };
     const token = answer.headers.get('set-auth-token');
     if (!answer.ok || !token || !body.user) {
-      throw new DemoError(`${email} cannot sign in (${answer.status}). The demo needs a service with demo data.`);
+      throw new DemoError(
+        `${email} cannot sign in (${answer.status}). The demo needs a service with demo data.`,
+      );
     }
     return new DemoClient(url, email.split('@')[0] ?? email, token, body.user.id);
   }
@@ -61,13 +63,18 @@ export class DemoClient {
   #send(method: string, path: string, body?: Json): Promise<Response> {
     return fetch(`${this.#url}${path}`, {
       method,
-      headers: { authorization: `Bearer ${this.#token}`, ...(body ? { 'content-type': 'application/json' } : {}) },
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(body ? { 'content-type': 'application/json' } : {}),
+      },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
   }
 
   #print(method: string, path: string, status: number, facts: string): void {
-    process.stdout.write(`  ${this.name.padEnd(12)} ${method.padEnd(4)} ${path}  → ${status}${facts ? `  ${facts}` : ''}\n`);
+    process.stdout.write(
+      `  ${this.name.padEnd(12)} ${method.padEnd(4)} ${path}  → ${status}${facts ? `  ${facts}` : ''}\n`,
+    );
   }
 }
 

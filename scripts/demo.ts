@@ -26,17 +26,23 @@ interface Staff {
 }
 
 async function nextWinner({ admin }: Staff): Promise<Candidate> {
-  const page = await admin.get<{ data: Candidate[]; availableSlots: number }>('/api/payouts/eligible-members?limit=200');
+  const page = await admin.get<{ data: Candidate[]; availableSlots: number }>(
+    '/api/payouts/eligible-members?limit=200',
+  );
   const winner = page.data.find(({ validation }) => validation.isValid);
   if (page.availableSlots < 1 || !winner) {
-    throw new DemoError('Every funded payout has been awarded. Stop the service, delete the folder .data and start it again.');
+    throw new DemoError(
+      'Every funded payout has been awarded. Stop the service, delete the folder .data and start it again.',
+    );
   }
   return winner;
 }
 
 async function approvedPayout(staff: Staff, winner: Candidate): Promise<string> {
   print(`\n${winner.fullName} (${winner.email}) is number ${winner.queuePosition} in the queue.\n`);
-  const { data } = await staff.admin.post<{ data: { payoutId: string }[] }>('/api/payouts/initiate', { userIds: [winner.userId] });
+  const { data } = await staff.admin.post<{ data: { payoutId: string }[] }>('/api/payouts/initiate', {
+    userIds: [winner.userId],
+  });
   const payoutId = data[0]?.payoutId ?? '';
   await staff.admin2.post(`/api/payouts/${payoutId}/approve`, { reason: 'Position and identity checked.' });
   await staff.finance.post(`/api/payouts/${payoutId}/approve`, { reason: 'Funded.' });
@@ -60,11 +66,24 @@ const w9 = (winner: Candidate, today: string): Json => ({
 });
 
 /** From ready details to the receipt. Returns what was paid, in dollars. */
-async function pay(staff: Staff, member: DemoClient, payoutId: string, today: string, withholding: Json): Promise<number> {
+async function pay(
+  staff: Staff,
+  member: DemoClient,
+  payoutId: string,
+  today: string,
+  withholding: Json,
+): Promise<number> {
   await staff.finance.post(`/api/payouts/${payoutId}/generate-instructions`, withholding);
   save(`${payoutId}-instructions.pdf`, await staff.finance2.pdf(`/api/payouts/${payoutId}/instructions`));
-  await staff.finance2.post(`/api/payouts/${payoutId}/mark-sent`, { sentDate: today, expectedArrivalDate: today, trackingNumber: 'DEMO-1' });
-  const done = await staff.finance.post<{ netAmount: number }>(`/api/payouts/${payoutId}/confirm`, { completedDate: today, confirmationNumber: 'DEMO-OK' });
+  await staff.finance2.post(`/api/payouts/${payoutId}/mark-sent`, {
+    sentDate: today,
+    expectedArrivalDate: today,
+    trackingNumber: 'DEMO-1',
+  });
+  const done = await staff.finance.post<{ netAmount: number }>(`/api/payouts/${payoutId}/confirm`, {
+    completedDate: today,
+    confirmationNumber: 'DEMO-OK',
+  });
   save(`${payoutId}-receipt.pdf`, await member.pdf(`/api/payouts/${payoutId}/receipt`));
   await member.get(`/api/members/${member.userId}/membership`);
   return done.netAmount;
@@ -91,7 +110,10 @@ async function main(): Promise<void> {
   const member = await DemoClient.signIn(url, first.email);
   await member.get(`/api/members/${first.userId}/payout`);
   await member.post(`/api/members/${first.userId}/bank-info`, bankInfo(first));
-  const { formId } = await member.post<{ formId: string }>(`/api/members/${first.userId}/tax-info`, w9(first, today));
+  const { formId } = await member.post<{ formId: string }>(
+    `/api/members/${first.userId}/tax-info`,
+    w9(first, today),
+  );
   await finance.post(`/api/tax-forms/${formId}/approve`);
   const withW9 = await pay(staff, member, firstId, today, {});
 
@@ -99,7 +121,10 @@ async function main(): Promise<void> {
   const secondId = await approvedPayout(staff, second);
   const other = await DemoClient.signIn(url, second.email);
   await other.post(`/api/members/${second.userId}/bank-info`, bankInfo(second));
-  const withheld = await pay(staff, other, secondId, today, { applyBackupWithholding: true, reason: 'No W-9 after two reminders.' });
+  const withheld = await pay(staff, other, secondId, today, {
+    applyBackupWithholding: true,
+    reason: 'No W-9 after two reminders.',
+  });
 
   print(`\n${firstId}: ${first.fullName} was paid ${usd(withW9)} (with a W-9).`);
   print(`${secondId}: ${second.fullName} was paid ${usd(withheld)} (without one: 24% withheld).`);

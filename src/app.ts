@@ -50,7 +50,8 @@ export function createApp(services: Services, options: AppOptions): Express {
   app.use(helmet());
   app.use(options.health.routes());
   app.use(addressLimit(edge.limits));
-  if (config.auth.handler) app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));
+  if (config.auth.handler)
+    app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));
   app.use(docsPages(createOpenApiDocument(routes, { serverUrl: publicUrl, version: SERVICE_VERSION })));
   if (!config.production && config.email.provider === 'outbox') app.use(outboxPages(outboxOf(config)));
   app.use(mountRoutes(routes, edge));
@@ -65,7 +66,10 @@ function requestContext(request: Request, response: Response, next: NextFunction
   const given = request.get('x-request-id') ?? '';
   const requestId = /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID();
   response.setHeader('X-Request-Id', requestId);
-  runInContext({ requestId, ipAddress: request.ip, userAgent: request.get('user-agent')?.slice(0, 500) }, () => next());
+  runInContext(
+    { requestId, ipAddress: request.ip, userAgent: request.get('user-agent')?.slice(0, 500) },
+    () => next(),
+  );
 }
 
 function addressLimit(limits: RateLimits) {

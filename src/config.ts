@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { isIsoDate, startOfDay } from './kernel/calendar.ts';
 import { centsFromDecimal } from './kernel/money.ts';
 
-const blankIsMissing = (value: unknown) => (typeof value === 'string' && value.trim() === '' ? undefined : value);
+const blankIsMissing = (value: unknown) =>
+  typeof value === 'string' && value.trim() === '' ? undefined : value;
 const setting = <T extends z.ZodType>(schema: T) => z.preprocess(blankIsMissing, schema);
 
 const flag = (fallback: boolean) =>
@@ -65,11 +66,12 @@ const environmentSchema = z.object({
   BETTER_AUTH_SECRET: secret,
   BETTER_AUTH_URL: url,
   AUTH_HANDLER: flag(false),
-  BUSINESS_LAUNCH_DATE: setting(
-    z.string().refine(isIsoDate, 'must be a day, YYYY-MM-DD').optional(),
-  ),
+  BUSINESS_LAUNCH_DATE: setting(z.string().refine(isIsoDate, 'must be a day, YYYY-MM-DD').optional()),
   PAYOUT_THRESHOLD: dollarsSetting('100000'),
-  REWARD_PER_WINNER: dollarsSetting('100000').refine((cents) => cents > 50_000, 'must be more than 500 dollars'),
+  REWARD_PER_WINNER: dollarsSetting('100000').refine(
+    (cents) => cents > 50_000,
+    'must be more than 500 dollars',
+  ),
   BANK_CHANGE_COOLOFF_HOURS: whole(72, 0, 8760),
   TAX_YEARS: optionalText,
   PAYER_NAME: optionalText,
@@ -97,7 +99,10 @@ const environmentSchema = z.object({
   ENCRYPTION_KEY: setting(
     z
       .string()
-      .refine((text) => Buffer.from(text, 'base64').length === 32, 'must be 32 bytes in base64 (openssl rand -base64 32)')
+      .refine(
+        (text) => Buffer.from(text, 'base64').length === 32,
+        'must be 32 bytes in base64 (openssl rand -base64 32)',
+      )
       .optional(),
   ),
   ENABLE_METRICS: flag(false),
@@ -125,7 +130,9 @@ export class ConfigError extends Error {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+    super(
+      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`,
+    );
     this.name = 'ConfigError';
     this.faults = faults;
   }
@@ -137,7 +144,9 @@ const GENERATED = ['JWT_SECRET', 'BETTER_AUTH_SECRET', 'ENCRYPTION_KEY'] as cons
 export function loadConfig(env: Record<string, string | undefined>): Config {
   const production = env['NODE_ENV'] === 'production';
   const parsed = environmentSchema.safeParse(env);
-  const faults = parsed.success ? [] : parsed.error.issues.map((issue) => `${issue.path.join('.')} ${faultText(issue)}`);
+  const faults = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${issue.path.join('.')} ${faultText(issue)}`);
   if (production) faults.push(...productionFaults(env));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const dataDirectory = resolve(parsed.data.DATA_DIR);
@@ -170,21 +179,31 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
   for (const [name, fault] of required) if (!given(name)) faults.push(`${name} ${fault}`);
   for (const name of ['JWT_SECRET', 'BETTER_AUTH_SECRET']) {
     const value = env[name] ?? '';
-    if (value.length >= 32 && new Set(value).size < 10) faults.push(`${name} is weak: use a random one (openssl rand -base64 48)`);
+    if (value.length >= 32 && new Set(value).size < 10)
+      faults.push(`${name} is weak: use a random one (openssl rand -base64 48)`);
   }
   if (given('JWT_SECRET') && env['JWT_SECRET'] === env['BETTER_AUTH_SECRET']) {
     faults.push('JWT_SECRET must differ from BETTER_AUTH_SECRET');
   }
   const key = Buffer.from(env['ENCRYPTION_KEY'] ?? '', 'base64');
-  if (key.length === 32 && new Set(key).size < 10) faults.push('ENCRYPTION_KEY is weak: use a random one (openssl rand -base64 32)');
+  if (key.length === 32 && new Set(key).size < 10)
+    faults.push('ENCRYPTION_KEY is weak: use a random one (openssl rand -base64 32)');
   if (given('DATABASE_URL') && !/[?&]sslmode=verify-full(&|$)/.test(env['DATABASE_URL'] ?? '')) {
     faults.push('DATABASE_URL must use sslmode=verify-full in production');
   }
-  if ((env['EMAIL_PROVIDER'] ?? 'outbox') === 'outbox') faults.push('EMAIL_PROVIDER must be smtp or sendgrid in production');
+  if ((env['EMAIL_PROVIDER'] ?? 'outbox') === 'outbox')
+    faults.push('EMAIL_PROVIDER must be smtp or sendgrid in production');
   if (env['EMAIL_PROVIDER'] === 'smtp' && !given('SMTP_URL')) faults.push('SMTP_URL is missing');
-  if (env['EMAIL_PROVIDER'] === 'sendgrid' && !given('SENDGRID_API_KEY')) faults.push('SENDGRID_API_KEY is missing');
+  if (env['EMAIL_PROVIDER'] === 'sendgrid' && !given('SENDGRID_API_KEY'))
+    faults.push('SENDGRID_API_KEY is missing');
   if (env['EMAIL_PROVIDER'] !== undefined && !given('EMAIL_FROM')) faults.push('EMAIL_FROM is missing');
-  for (const name of ['RATE_LIMIT_MEMBER', 'RATE_LIMIT_STAFF', 'RATE_LIMIT_APPROVALS', 'RATE_LIMIT_ADDRESS', 'RATE_LIMIT_SIGN_IN']) {
+  for (const name of [
+    'RATE_LIMIT_MEMBER',
+    'RATE_LIMIT_STAFF',
+    'RATE_LIMIT_APPROVALS',
+    'RATE_LIMIT_ADDRESS',
+    'RATE_LIMIT_SIGN_IN',
+  ]) {
     if (/^0+$/.test(env[name] ?? '')) faults.push(`${name} must not be 0 in production`);
   }
   return faults;
@@ -207,7 +226,12 @@ function keptSecrets(dataDirectory: string): Secrets {
     }
   }
   const random = () => randomBytes(32).toString('base64');
-  const made: Secrets = { JWT_SECRET: random(), BETTER_AUTH_SECRET: random(), ENCRYPTION_KEY: random(), DATABASE_PASSWORD: randomBytes(24).toString('hex') };
+  const made: Secrets = {
+    JWT_SECRET: random(),
+    BETTER_AUTH_SECRET: random(),
+    ENCRYPTION_KEY: random(),
+    DATABASE_PASSWORD: randomBytes(24).toString('hex'),
+  };
   mkdirSync(dataDirectory, { recursive: true });
   try {
     // 'wx': of two instances that start at once, the first to write wins and the other reads.
@@ -220,7 +244,13 @@ function keptSecrets(dataDirectory: string): Secrets {
 
 function shape(
   env: Environment,
-  kept: { dataDirectory: string; JWT_SECRET: string; BETTER_AUTH_SECRET: string; ENCRYPTION_KEY: string; DATABASE_PASSWORD?: string },
+  kept: {
+    dataDirectory: string;
+    JWT_SECRET: string;
+    BETTER_AUTH_SECRET: string;
+    ENCRYPTION_KEY: string;
+    DATABASE_PASSWORD?: string;
+  },
 ) {
   const production = env.NODE_ENV === 'production';
   return Object.freeze({

@@ -16,7 +16,11 @@ import { jobTable } from './jobs/job-table.ts';
 import type { Clock, MovableClock } from './kernel/clock.ts';
 import type { Logger } from './kernel/logger.ts';
 import { MembershipManager } from './membership/membership-manager.ts';
-import { HttpSubscriptionGateway, LocalSubscriptionGateway, type SubscriptionGateway } from './membership/subscription-gateway.ts';
+import {
+  HttpSubscriptionGateway,
+  LocalSubscriptionGateway,
+  type SubscriptionGateway,
+} from './membership/subscription-gateway.ts';
 import { DeliveryLoop } from './notifications/delivery-loop.ts';
 import { Links } from './notifications/links.ts';
 import { createMailer, type Mailer } from './notifications/mailer.ts';
@@ -79,9 +83,21 @@ export function createServices(parts: Parts) {
   const membership = new MembershipManager({ database, clock, payouts, gateway, logger });
   const payments = createPayments({ config, clock, payouts, progress, bankDetails, tax, membership });
   const documents = new PaymentDocuments(database, clock, payouts, bankDetails);
-  const mailer = parts.mailer ?? createMailer({ ...config.email, outboxDirectory: outboxOf(config), production: config.production });
-  const links = new Links({ ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl }, clock);
-  const notifications = new NotificationService({ database, clock, mailer, links, logger, from: config.email.from });
+  const mailer =
+    parts.mailer ??
+    createMailer({ ...config.email, outboxDirectory: outboxOf(config), production: config.production });
+  const links = new Links(
+    { ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl },
+    clock,
+  );
+  const notifications = new NotificationService({
+    database,
+    clock,
+    mailer,
+    links,
+    logger,
+    from: config.email.from,
+  });
   const delivery = new DeliveryLoop(notifications, logger);
   const jobs = new JobRunner({
     database,
@@ -151,7 +167,15 @@ function createGateway({ config, mainApp }: Parts): SubscriptionGateway {
   return new LocalSubscriptionGateway(mainApp);
 }
 
-function createAuthentication({ config, database, mainApp, publicUrl }: Parts): { auth: Auth; callers: Callers } {
-  const auth = createAuth(config, config.auth.handler && mainApp ? mainApp : database, publicUrl, allowedOrigins(config, publicUrl));
+function createAuthentication({ config, database, mainApp, publicUrl }: Parts): {
+  auth: Auth;
+  callers: Callers;
+} {
+  const auth = createAuth(
+    config,
+    config.auth.handler && mainApp ? mainApp : database,
+    publicUrl,
+    allowedOrigins(config, publicUrl),
+  );
   return { auth, callers: new Callers(auth, database.reader, config.jwt) };
 }

@@ -37,7 +37,8 @@ export async function startService(env: NodeJS.ProcessEnv): Promise<RunningServi
   const logger = createLogger(config.logLevel);
   const undo: (() => Promise<unknown>)[] = [];
   const stop = onceOnly(async () => {
-    for (const step of undo.reverse()) await step().catch((error: unknown) => logger.warn('Stopping went wrong.', errorFields(error)));
+    for (const step of undo.reverse())
+      await step().catch((error: unknown) => logger.warn('Stopping went wrong.', errorFields(error)));
   });
   try {
     return await bringUp(config, logger, undo, stop);
@@ -47,7 +48,12 @@ export async function startService(env: NodeJS.ProcessEnv): Promise<RunningServi
   }
 }
 
-async function bringUp(config: Config, logger: Logger, undo: (() => Promise<unknown>)[], stop: () => Promise<void>): Promise<RunningService> {
+async function bringUp(
+  config: Config,
+  logger: Logger,
+  undo: (() => Promise<unknown>)[],
+  stop: () => Promise<void>,
+): Promise<RunningService> {
   const { server, port } = await listen(config);
   undo.push(() => closeServer(server));
   const connections = await openDatabases(config, undo);
@@ -57,7 +63,9 @@ async function bringUp(config: Config, logger: Logger, undo: (() => Promise<unkn
   undo.push(async () => services.mailer.close());
   const demo = await holdsDemoData(connections.database);
   if (config.production && demo) {
-    throw new StartError('This database holds demo data: production does not start on it. Use another DATABASE_URL.');
+    throw new StartError(
+      'This database holds demo data: production does not start on it. Use another DATABASE_URL.',
+    );
   }
   if (demo) undo.push(await followClock(services, logger));
   const health = new Health({
@@ -73,7 +81,10 @@ async function bringUp(config: Config, logger: Logger, undo: (() => Promise<unkn
   if (config.jobs) {
     services.jobs.start();
     services.delivery.start();
-    undo.push(() => services.jobs.stop(), () => services.delivery.stop());
+    undo.push(
+      () => services.jobs.stop(),
+      () => services.delivery.stop(),
+    );
   }
   undo.push(async () => health.stop());
   const url = `http://localhost:${port}`;
@@ -83,14 +94,22 @@ async function bringUp(config: Config, logger: Logger, undo: (() => Promise<unkn
 
 /** Takes the port first: a taken one is told before anything is started. Until all is up it answers 503. */
 async function listen(config: Config): Promise<{ server: Server; port: number }> {
-  const starting = (_request: unknown, response: ServerResponse) => response.writeHead(503, { 'retry-after': '2' }).end();
-  const server = createServer({ requestTimeout: 30_000, headersTimeout: 15_000, keepAliveTimeout: 65_000 }, starting);
+  const starting = (_request: unknown, response: ServerResponse) =>
+    response.writeHead(503, { 'retry-after': '2' }).end();
+  const server = createServer(
+    { requestTimeout: 30_000, headersTimeout: 15_000, keepAliveTimeout: 65_000 },
+    starting,
+  );
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         error.code === 'EADDRINUSE'
-          ? new StartError(`Port ${config.port} is taken. Set PORT to a free one, such as PORT=${config.port + 1} npm start.`)
-          : new StartError(`Cannot listen on ${config.host}:${config.port} (${error.code}). Set HOST and PORT.`),
+          ? new StartError(
+              `Port ${config.port} is taken. Set PORT to a free one, such as PORT=${config.port + 1} npm start.`,
+            )
+          : new StartError(
+              `Cannot listen on ${config.host}:${config.port} (${error.code}). Set HOST and PORT.`,
+            ),
       );
     });
     server.listen(config.port, config.host, resolve);
@@ -111,24 +130,36 @@ interface Connections {
 }
 
 async function openDatabases(config: Config, undo: (() => Promise<unknown>)[]): Promise<Connections> {
-  const urls = config.database.url === undefined ? await startEmbedded(config, undo) : externalUrls(config, config.database.url);
+  const urls =
+    config.database.url === undefined
+      ? await startEmbedded(config, undo)
+      : externalUrls(config, config.database.url);
   try {
     await migrateUp(urls.migration);
   } catch (error) {
     throw isConnectionFailure(error) || isWrongLogin(error)
-      ? new StartError('The database in DATABASE_URL cannot be reached. Check address, name, user and password, and that the server runs.')
+      ? new StartError(
+          'The database in DATABASE_URL cannot be reached. Check address, name, user and password, and that the server runs.',
+        )
       : error;
   }
-  const database = new Database({ url: urls.service, poolSize: config.database.poolSize, role: urls.setRole ? 'payout_service' : undefined });
+  const database = new Database({
+    url: urls.service,
+    poolSize: config.database.poolSize,
+    role: urls.setRole ? 'payout_service' : undefined,
+  });
   undo.push(() => database.close());
   const standsIn = config.auth.handler || config.subscriptionService.url === undefined;
-  const mainApp = standsIn ? new Database({ url: urls.migration, poolSize: 4, role: 'payout_main_app' }) : undefined;
+  const mainApp = standsIn
+    ? new Database({ url: urls.migration, poolSize: 4, role: 'payout_main_app' })
+    : undefined;
   if (mainApp) undo.push(() => mainApp.close());
   return { database, mainApp };
 }
 
 /** SQLSTATE class 28 and 3D000: the server answers, but not to us. */
-const isWrongLogin = (error: unknown): boolean => /^(28|3D)/.test(String((error as { code?: unknown }).code ?? ''));
+const isWrongLogin = (error: unknown): boolean =>
+  /^(28|3D)/.test(String((error as { code?: unknown }).code ?? ''));
 
 interface Urls {
   service: string;
@@ -140,7 +171,9 @@ interface Urls {
 function externalUrls(config: Config, url: string): Urls {
   const migration = config.database.migrationUrl ?? url;
   if (config.production && migration === url) {
-    throw new ConfigError(['DATABASE_MIGRATION_URL must be another user than DATABASE_URL in production: the service never runs as the owner']);
+    throw new ConfigError([
+      'DATABASE_MIGRATION_URL must be another user than DATABASE_URL in production: the service never runs as the owner',
+    ]);
   }
   return { service: url, migration, setRole: migration === url };
 }
@@ -167,7 +200,9 @@ async function startEmbedded(config: Config, undo: (() => Promise<unknown>)[]): 
 async function followClock(services: Services, logger: Logger): Promise<() => Promise<void>> {
   await services.demoClock.follow();
   const timer = setInterval(() => {
-    services.demoClock.follow().catch((error: unknown) => logger.debug('The demo clock could not be read.', errorFields(error)));
+    services.demoClock
+      .follow()
+      .catch((error: unknown) => logger.debug('The demo clock could not be read.', errorFields(error)));
   }, FOLLOW_CLOCK_MS);
   return async () => clearInterval(timer);
 }

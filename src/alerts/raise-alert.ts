@@ -34,7 +34,12 @@ export async function raiseAlert(tx: Tx, alert: Alert): Promise<boolean> {
   const { subject, at, ...columns } = alert;
   const rows = await tx
     .insert(adminAlerts)
-    .values({ ...columns, details: alert.details ?? {}, occurrenceKey: keyOf(alert.category, subject), createdAt: at })
+    .values({
+      ...columns,
+      details: alert.details ?? {},
+      occurrenceKey: keyOf(alert.category, subject),
+      createdAt: at,
+    })
     .onConflictDoNothing()
     .returning({ id: adminAlerts.id });
   return rows.length > 0;

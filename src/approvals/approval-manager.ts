@@ -55,11 +55,15 @@ export class ApprovalManager {
   /** Opens the first round: writes to all who may decide. */
   async initializeApproval(tx: Tx, payout: Payout, initiator: StaffActor, winnerName: string): Promise<void> {
     const message = { payoutId: payout.payoutId, at: this.#clock.now() };
-    await enqueueForStaff(tx, { roles: ['admin'] }, {
-      ...message,
-      template: 'payouts-created',
-      data: { payoutIds: payout.payoutId, winnerNames: winnerName, initiatedBy: initiator.email },
-    });
+    await enqueueForStaff(
+      tx,
+      { roles: ['admin'] },
+      {
+        ...message,
+        template: 'payouts-created',
+        data: { payoutIds: payout.payoutId, winnerNames: winnerName, initiatedBy: initiator.email },
+      },
+    );
     await this.askForApproval(tx, payout, initiator.email);
   }
 
@@ -100,7 +104,10 @@ export class ApprovalManager {
         await enqueueFor(tx, payout.userId, {
           template: 'winner',
           payoutId,
-          data: { grossAmount: formatUsd(payout.grossCents), retentionFee: formatUsd(payout.retentionFeeCents) },
+          data: {
+            grossAmount: formatUsd(payout.grossCents),
+            retentionFee: formatUsd(payout.retentionFeeCents),
+          },
           at: this.#clock.now(),
         });
         await this.#progress.advance(tx, payout);
@@ -138,21 +145,37 @@ export class ApprovalManager {
       approvedHash: approvedHash(payout),
     });
     const reason = given.reason === undefined ? {} : { reason: given.reason };
-    const entry = { adminId: actor.adminId, decision, ...reason, timestamp: now.toISOString(), round: payout.approvalRound };
-    const count = approvals.filter((approval) => approval.decision === 'approved').length + (given.approved ? 1 : 0);
+    const entry = {
+      adminId: actor.adminId,
+      decision,
+      ...reason,
+      timestamp: now.toISOString(),
+      round: payout.approvalRound,
+    };
+    const count =
+      approvals.filter((approval) => approval.decision === 'approved').length + (given.approved ? 1 : 0);
     const complete = given.approved && count >= payout.requiredApprovals;
     return this.#payouts.change(
       tx,
       payout,
       {
         approvalWorkflow: [...payout.approvalWorkflow, entry],
-        ...(given.approved ? (complete ? { status: 'approved' as const, approvedAt: now } : {}) : { status: 'rejected' as const }),
+        ...(given.approved
+          ? complete
+            ? { status: 'approved' as const, approvedAt: now }
+            : {}
+          : { status: 'rejected' as const }),
       },
       {
         actor,
         action: decision,
         entityType: 'approval',
-        details: { decision, ...reason, round: payout.approvalRound, approvals: `${count} of ${payout.requiredApprovals}` },
+        details: {
+          decision,
+          ...reason,
+          round: payout.approvalRound,
+          approvals: `${count} of ${payout.requiredApprovals}`,
+        },
       },
     );
   }

@@ -15,13 +15,15 @@ export function approvalRoutes(approvals: ApprovalManager): Route[] {
       path: '/api/payouts/:id/approve',
       tag: 'Approvals',
       summary: 'Approve a payout',
-      description: 'The last required approval moves the payout on at once. With `version`, it counts only for what you saw.',
+      description:
+        'The last required approval moves the payout on at once. With `version`, it counts only for what you saw.',
       needs: 'payouts.approve',
       limit: 'approvals',
       body: z.strictObject({ reason: reason.optional(), version: z.number().int().positive().optional() }),
       errors: ['INVALID_STATE', 'SEPARATION_OF_DUTIES', 'STALE_VERSION', 'STEP_UP_REQUIRED'],
       example: { body: { reason: 'Queue position and identity checked.', version: 1 }, reply: examplePayout },
-      handle: ({ actor, params, body }) => approvals.submitApproval(actor, params.id, { approved: true, ...body }),
+      handle: ({ actor, params, body }) =>
+        approvals.submitApproval(actor, params.id, { approved: true, ...body }),
     }),
     route({
       ...payoutMove,
@@ -33,8 +35,12 @@ export function approvalRoutes(approvals: ApprovalManager): Route[] {
       needs: 'payouts.reject',
       limit: 'approvals',
       body: z.strictObject({ reason }),
-      example: { body: { reason: 'The identity check is out of date.' }, reply: { ...examplePayout, status: 'rejected' } },
-      handle: ({ actor, params, body }) => approvals.submitApproval(actor, params.id, { approved: false, ...body }),
+      example: {
+        body: { reason: 'The identity check is out of date.' },
+        reply: { ...examplePayout, status: 'rejected' },
+      },
+      handle: ({ actor, params, body }) =>
+        approvals.submitApproval(actor, params.id, { approved: false, ...body }),
     }),
   ];
 }

@@ -79,7 +79,11 @@ export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
     .update(auditChains)
     .set({ length: entry.chainIndex, hash })
     .where(
-      and(eq(auditChains.entityType, entityType), eq(auditChains.entityId, entityId), eq(auditChains.hash, head.hash)),
+      and(
+        eq(auditChains.entityType, entityType),
+        eq(auditChains.entityId, entityId),
+        eq(auditChains.hash, head.hash),
+      ),
     )
     .returning({ length: auditChains.length });
   if (moved.length !== 1) throw new Error('The audit chain moved under its lock.');

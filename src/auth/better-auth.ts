@@ -11,7 +11,12 @@ const DAY_SECONDS = 86_400;
  * Better Auth over the tables it shares with the main app. `database` must be one that may write sessions when the
  * sign-in handler is mounted; where it is not, sessions are only read, and refreshing them is the main app's affair.
  */
-export function createAuth(config: Config, database: Database, baseUrl: string, origins: ReadonlySet<string>) {
+export function createAuth(
+  config: Config,
+  database: Database,
+  baseUrl: string,
+  origins: ReadonlySet<string>,
+) {
   return betterAuth({
     baseURL: baseUrl,
     secret: config.auth.secret,

@@ -17,7 +17,10 @@ export interface Sealed {
 /** A value that cannot be decrypted: wrong key, another place, or changed bytes. */
 export class DecryptionError extends Error {
   constructor(place: Place, options?: ErrorOptions) {
-    super(`${place.table}.${place.column} of ${place.row} (version ${place.version}) cannot be decrypted.`, options);
+    super(
+      `${place.table}.${place.column} of ${place.row} (version ${place.version}) cannot be decrypted.`,
+      options,
+    );
     this.name = 'DecryptionError';
   }
 }
@@ -38,10 +41,13 @@ export class Vault {
   constructor(masterKeys: readonly string[]) {
     const keys = masterKeys.map((text) => Buffer.from(text, 'base64'));
     const [current] = keys;
-    if (!current || keys.some((key) => key.length !== 32)) throw new Error('A master key must be 32 bytes in base64.');
+    if (!current || keys.some((key) => key.length !== 32))
+      throw new Error('A master key must be 32 bytes in base64.');
     this.#keys = new Map(keys.map((key) => [keyIdOf(key), key]));
     this.currentKeyId = keyIdOf(current);
-    this.#fingerprintKey = Buffer.from(hkdfSync('sha256', current, Buffer.alloc(0), 'payout-service fingerprint', 32));
+    this.#fingerprintKey = Buffer.from(
+      hkdfSync('sha256', current, Buffer.alloc(0), 'payout-service fingerprint', 32),
+    );
   }
 
   seal(plaintext: string, place: Place): Sealed {
@@ -60,7 +66,11 @@ export class Vault {
     try {
       const [format, wrapped, content] = sealed.envelope.split('.');
       if (format !== FORMAT || !wrapped || !content) throw new Error('unknown format');
-      const dataKey = decrypt(this.#key(sealed.keyId, place), Buffer.from(wrapped, 'base64url'), aad(place, 'key'));
+      const dataKey = decrypt(
+        this.#key(sealed.keyId, place),
+        Buffer.from(wrapped, 'base64url'),
+        aad(place, 'key'),
+      );
       return decrypt(dataKey, Buffer.from(content, 'base64url'), aad(place, 'value')).toString('utf8');
     } catch (error) {
       throw error instanceof DecryptionError ? error : new DecryptionError(place, { cause: error });

@@ -8,7 +8,10 @@ type Db = PostgresJsDatabase<typeof schema>;
 /** An open transaction. Whatever writes asks for one by type. */
 export type Tx = Parameters<Parameters<Db['transaction']>[0]>[0];
 /** Whatever only reads takes this: the pool, a transaction, or a replica. */
-export type Reader = Pick<Db, 'select' | 'selectDistinct' | 'selectDistinctOn' | 'execute' | 'with' | '$with' | '$count'>;
+export type Reader = Pick<
+  Db,
+  'select' | 'selectDistinct' | 'selectDistinctOn' | 'execute' | 'with' | '$with' | '$count'
+>;
 
 /** Called inside the transaction with its result, just before it commits. */
 export type BeforeCommit = (tx: Tx, result: unknown) => Promise<void>;

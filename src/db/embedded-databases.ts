@@ -9,7 +9,10 @@ const LOCK = 7_203_001;
  * Makes the service's database on the embedded server where it is missing, and returns the owner's URL. It gets its
  * name when `fill` is done with it: one that was interrupted is thrown away and made anew.
  */
-export async function prepareEmbedded(server: EmbeddedServer, fill: (url: string) => Promise<void>): Promise<string> {
+export async function prepareEmbedded(
+  server: EmbeddedServer,
+  fill: (url: string) => Promise<void>,
+): Promise<string> {
   const sql = postgres(server.url('postgres'), { max: 1, onnotice: () => {} });
   try {
     // Of two instances that start at once, one fills and the other waits.

@@ -26,7 +26,10 @@ export const isConnectionFailure = (error: unknown): boolean =>
 
 /** Which refusal of the database is which fault of the caller (constraints and triggers in drizzle/). */
 const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
-  payout_management_one_payout_per_tranche: ['NO_FUNDED_SLOT', 'Somebody else has just taken the last funded payout.'],
+  payout_management_one_payout_per_tranche: [
+    'NO_FUNDED_SLOT',
+    'Somebody else has just taken the last funded payout.',
+  ],
   payout_management_one_win_per_tenure: ['INVALID_WINNER', 'The member already has a payout in this tenure.'],
   payout_approvals_one_decision_per_person: [
     'SEPARATION_OF_DUTIES',
@@ -61,13 +64,22 @@ export function domainErrorFromDatabase(error: unknown): unknown {
   const known = fault.constraint_name ? CONSTRAINTS[fault.constraint_name] : undefined;
   if (known) return new DomainError(known[0], known[1], undefined, { cause: error });
   if (isConnectionFailure(error)) {
-    return new DomainError('UNAVAILABLE', 'The database cannot be reached. Try again shortly.', undefined, { cause: error });
+    return new DomainError('UNAVAILABLE', 'The database cannot be reached. Try again shortly.', undefined, {
+      cause: error,
+    });
   }
   if (isRetryable(error) || fault.code === '55P03') {
-    return new DomainError('UNAVAILABLE', 'Too many requests worked on the same payout. Try again.', undefined, { cause: error });
+    return new DomainError(
+      'UNAVAILABLE',
+      'Too many requests worked on the same payout. Try again.',
+      undefined,
+      { cause: error },
+    );
   }
   if (fault.code === '57014') {
-    return new DomainError('UNAVAILABLE', 'The database took too long. Try again shortly.', undefined, { cause: error });
+    return new DomainError('UNAVAILABLE', 'The database took too long. Try again shortly.', undefined, {
+      cause: error,
+    });
   }
   return error;
 }

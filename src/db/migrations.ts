@@ -7,7 +7,11 @@ import { migrate } from 'drizzle-orm/postgres-js/migrator';
 import postgres from 'postgres';
 
 const FOLDER = fileURLToPath(new URL('../../drizzle', import.meta.url));
-const CONFIG = { migrationsFolder: FOLDER, migrationsSchema: 'payout_service', migrationsTable: 'migrations' };
+const CONFIG = {
+  migrationsFolder: FOLDER,
+  migrationsSchema: 'payout_service',
+  migrationsTable: 'migrations',
+};
 /** Held while migrating, so that of several instances one migrates and the others wait. */
 const LOCK = 7_203_002;
 const OLDEST_SERVER = 150_000;
@@ -16,7 +20,8 @@ interface Journal {
   entries: { tag: string; when: number }[];
 }
 
-const journal = (): Journal => JSON.parse(readFileSync(join(FOLDER, 'meta/_journal.json'), 'utf8')) as Journal;
+const journal = (): Journal =>
+  JSON.parse(readFileSync(join(FOLDER, 'meta/_journal.json'), 'utf8')) as Journal;
 
 async function exclusively<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
   const sql = postgres(url, {
@@ -26,9 +31,13 @@ async function exclusively<T>(url: string, work: (sql: postgres.Sql) => Promise<
     connection: { application_name: 'payout-service migrations' },
   });
   try {
-    const [server] = await sql<{ version: string }[]>`SELECT current_setting('server_version_num') AS version`;
+    const [server] = await sql<
+      { version: string }[]
+    >`SELECT current_setting('server_version_num') AS version`;
     if (Number(server?.version) < OLDEST_SERVER) {
-      throw new Error(`The PostgreSQL server is older than 15 (${server?.version}). Use PostgreSQL 15 or newer.`);
+      throw new Error(
+        `The PostgreSQL server is older than 15 (${server?.version}). Use PostgreSQL 15 or newer.`,
+      );
     }
     await sql`SELECT pg_advisory_lock(${LOCK})`;
     return await work(sql);
@@ -51,7 +60,8 @@ export async function migrateDown(url: string, steps: number): Promise<string[]>
         SELECT created_at FROM payout_service.migrations ORDER BY created_at DESC LIMIT 1`;
       if (!last) break;
       const entry = journal().entries.find(({ when }) => when === Number(last.created_at));
-      if (!entry) throw new Error('The newest migration in the database is not in this version of the service.');
+      if (!entry)
+        throw new Error('The newest migration in the database is not in this version of the service.');
       const way = readFileSync(join(FOLDER, `${entry.tag}.down.sql`), 'utf8');
       await sql.begin(async (tx) => {
         for (const statement of way.split('--> statement-breakpoint')) await tx.unsafe(statement);
@@ -65,7 +75,9 @@ export async function migrateDown(url: string, steps: number): Promise<string[]>
 
 /** True when every migration of this version has been applied. Needs the right to read `payout_service.migrations`. */
 export async function isMigrated(sql: postgres.Sql): Promise<boolean> {
-  const [row] = await sql<{ at: string | null }[]>`SELECT max(created_at) AS at FROM payout_service.migrations`;
+  const [row] = await sql<
+    { at: string | null }[]
+  >`SELECT max(created_at) AS at FROM payout_service.migrations`;
   const newest = Math.max(...readMigrationFiles(CONFIG).map(({ folderMillis }) => folderMillis));
   return Number(row?.at ?? 0) >= newest;
 }

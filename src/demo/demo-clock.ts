@@ -38,7 +38,10 @@ export class DemoClock {
 
   /** Takes over how far another instance, or an earlier run, has moved the clock. */
   async follow(): Promise<void> {
-    const [row] = await this.#database.reader.select().from(serviceState).where(eq(serviceState.name, OFFSET));
+    const [row] = await this.#database.reader
+      .select()
+      .from(serviceState)
+      .where(eq(serviceState.name, OFFSET));
     if (typeof row?.value === 'number') this.#clock.setOffsetMs(row.value);
   }
 
@@ -53,7 +56,14 @@ export class DemoClock {
       if (offsetMs > FARTHEST_MS) throw badDuration('goes beyond 50 years');
       await tx.update(serviceState).set({ value: offsetMs }).where(eq(serviceState.name, OFFSET));
       this.#clock.setOffsetMs(offsetMs);
-      await recordAudit(tx, { actor, at: this.#clock.now(), entityType: 'clock', entityId: 'demo', action: 'advanced', newValues: { offsetMs } });
+      await recordAudit(tx, {
+        actor,
+        at: this.#clock.now(),
+        entityType: 'clock',
+        entityId: 'demo',
+        action: 'advanced',
+        newValues: { offsetMs },
+      });
     });
     await this.#afterMove();
     return { now: this.#clock.now().toISOString() };

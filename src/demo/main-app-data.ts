@@ -42,8 +42,18 @@ export async function insertMainAppData(owner: Database, now: Date): Promise<Dem
     );
     await tx
       .insert(accounts)
-      .values([...staff, ...members].map(({ userId }) => ({ userId, accountId: userId, providerId: 'credential', password })));
-    const admins = await tx.insert(adminUsers).values(staff.map(({ userId, role }) => ({ userId, role }))).returning();
+      .values(
+        [...staff, ...members].map(({ userId }) => ({
+          userId,
+          accountId: userId,
+          providerId: 'credential',
+          password,
+        })),
+      );
+    const admins = await tx
+      .insert(adminUsers)
+      .values(staff.map(({ userId, role }) => ({ userId, role })))
+      .returning();
     await tx.insert(userSubscriptions).values(
       members.map(({ userId, number, subscription }) => ({
         userId,
@@ -76,7 +86,10 @@ export async function insertMainAppData(owner: Database, now: Date): Promise<Dem
         const adminId = admins.find((admin) => admin.userId === userId)?.id ?? 0;
         return { kind: 'staff' as const, adminId, userId, email, role };
       }),
-      members: members.map(({ userId, ...member }) => ({ ...member, actor: { kind: 'member' as const, userId, email: member.email } })),
+      members: members.map(({ userId, ...member }) => ({
+        ...member,
+        actor: { kind: 'member' as const, userId, email: member.email },
+      })),
     };
   });
 }
@@ -94,6 +107,9 @@ function paymentsOf(member: DemoMember & { userId: string }, now: Date) {
     createdAt: addDays(start, month * MONTH_DAYS),
   }));
   // Some were refunded or failed: neither is revenue.
-  const lost = member.number % 25 === 0 ? [{ userId: member.userId, amount: MONTHLY_DOLLARS, status: 'refunded', createdAt: start }] : [];
+  const lost =
+    member.number % 25 === 0
+      ? [{ userId: member.userId, amount: MONTHLY_DOLLARS, status: 'refunded', createdAt: start }]
+      : [];
   return [...paid, ...lost];
 }

@@ -36,9 +36,15 @@ export class PayoutStories {
     await this.#completed(13, 12);
     const failed = await this.#sent(14, 9);
     this.#daysAgo(3);
-    await payments.handlePaymentFailure(finance, failed, { reason: 'The bank returned it: insufficient details.', returnCode: 'R17' });
+    await payments.handlePaymentFailure(finance, failed, {
+      reason: 'The bank returned it: insufficient details.',
+      returnCode: 'R17',
+    });
     const rejected = await this.#initiate(15, 8);
-    await this.#services.approvals.submitApproval(admin2, rejected, { approved: false, reason: 'The queue position is disputed.' });
+    await this.#services.approvals.submitApproval(admin2, rejected, {
+      approved: false,
+      reason: 'The queue position is disputed.',
+    });
     const cancelled = await this.#approved(16, 7);
     await review.cancel(admin, cancelled, 'The member declined the payout.');
     const held = await this.#approved(17, 6);
@@ -97,7 +103,11 @@ export class PayoutStories {
 
   async #submitW9(member: Member, daysAgo: number): Promise<string> {
     const signedDate = this.#daysAgo(daysAgo);
-    const { formId } = await this.#services.w9Desk.submit(member.actor, member.actor.userId, w9Of(member, signedDate));
+    const { formId } = await this.#services.w9Desk.submit(
+      member.actor,
+      member.actor.userId,
+      w9Of(member, signedDate),
+    );
     return formId;
   }
 
@@ -119,14 +129,21 @@ export class PayoutStories {
     const payoutId = await this.#ready(number, daysAgo);
     const sentDate = this.#daysAgo(daysAgo - 2);
     const expectedArrivalDate = isoDateOf(addDays(this.#now, 5 - daysAgo));
-    await this.#services.payments.markPaymentSent(this.#staff(3), payoutId, { sentDate, expectedArrivalDate, trackingNumber: `DEMO-${number}` });
+    await this.#services.payments.markPaymentSent(this.#staff(3), payoutId, {
+      sentDate,
+      expectedArrivalDate,
+      trackingNumber: `DEMO-${number}`,
+    });
     return payoutId;
   }
 
   async #completed(number: number, daysAgo: number): Promise<string> {
     const payoutId = await this.#sent(number, daysAgo);
     const completedDate = this.#daysAgo(daysAgo - 4);
-    await this.#services.payments.confirmPaymentComplete(this.#staff(2), payoutId, { completedDate, confirmationNumber: `OK-${number}` });
+    await this.#services.payments.confirmPaymentComplete(this.#staff(2), payoutId, {
+      completedDate,
+      confirmationNumber: `OK-${number}`,
+    });
     return payoutId;
   }
 }

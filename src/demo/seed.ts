@@ -25,12 +25,28 @@ export async function seedDemo(config: Config, url: string): Promise<void> {
   const database = new Database({ url, poolSize: 5, role: 'payout_service' });
   try {
     const [row] = await owner.reader.select({ count: sql<number>`count(*)::integer` }).from(users);
-    if (row && row.count > 0) throw new Error('The database has people in it already. Demo data go into an empty one only.');
+    if (row && row.count > 0)
+      throw new Error('The database has people in it already. Demo data go into an empty one only.');
     const clock = new MovableClock();
     const now = clock.now();
     const people = await insertMainAppData(owner, now);
-    const mailer = withFullMailbox(createMailer({ ...config.email, provider: 'outbox', outboxDirectory: outboxOf(config), production: false }));
-    const services = createServices({ config, logger: silentLogger, clock, database, mainApp: owner, publicUrl: 'http://localhost', mailer });
+    const mailer = withFullMailbox(
+      createMailer({
+        ...config.email,
+        provider: 'outbox',
+        outboxDirectory: outboxOf(config),
+        production: false,
+      }),
+    );
+    const services = createServices({
+      config,
+      logger: silentLogger,
+      clock,
+      database,
+      mainApp: owner,
+      publicUrl: 'http://localhost',
+      mailer,
+    });
     await new PayoutStories(services, clock, people, now).tellAll();
     await services.notifications.deliverDue();
     await markDemoData(database);

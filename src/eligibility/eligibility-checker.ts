@@ -7,7 +7,12 @@ import type { Clock } from '../kernel/clock.ts';
 import { dollars } from '../kernel/money.ts';
 import { formatUsd } from '../documents/money-words.ts';
 import { enqueueForStaff } from '../notifications/outbox.ts';
-import { judgeEligibility, nextCheckAfter, type EligibilityTerms, type EligibilityVerdict } from './eligibility-rules.ts';
+import {
+  judgeEligibility,
+  nextCheckAfter,
+  type EligibilityTerms,
+  type EligibilityVerdict,
+} from './eligibility-rules.ts';
 import { insertCheck, readFigures, readRevenueCents } from './eligibility-store.ts';
 
 /** The document's EligibilityResult, amounts in dollars, with what section 5 adds. */
@@ -89,7 +94,10 @@ export class EligibilityChecker {
 
   async #evaluate(reader: Reader): Promise<EligibilityResult> {
     const now = this.#clock.now();
-    const [figures, eligibleMemberCount] = await Promise.all([readFigures(reader), this.#queue.countCandidates(reader)]);
+    const [figures, eligibleMemberCount] = await Promise.all([
+      readFigures(reader),
+      this.#queue.countCandidates(reader),
+    ]);
     const verdict = judgeEligibility(figures, this.#terms, now);
     return {
       isEligible: verdict.isEligible,

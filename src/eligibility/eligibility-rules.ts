@@ -27,13 +27,19 @@ const MIN_AGE_MONTHS = 12;
 const CHECK_HOUR_UTC = 2;
 
 /** The three conditions of section 5; the reason names every one that is not met. */
-export function judgeEligibility(figures: EligibilityFigures, terms: EligibilityTerms, now: Date): EligibilityVerdict {
+export function judgeEligibility(
+  figures: EligibilityFigures,
+  terms: EligibilityTerms,
+  now: Date,
+): EligibilityVerdict {
   const companyAgeMonths = thirtyDayMonthsBetween(terms.launchDate, now);
   const unspentCents = figures.revenueCents - figures.awardedCents;
   const availableSlots = Math.max(0, Math.floor(unspentCents / terms.rewardPerWinnerCents));
   const reasons = [
     ...(figures.revenueCents < terms.payoutThresholdCents ? ['Revenue is below the payout threshold.'] : []),
-    ...(companyAgeMonths < MIN_AGE_MONTHS ? [`The company is ${companyAgeMonths} months old, less than ${MIN_AGE_MONTHS}.`] : []),
+    ...(companyAgeMonths < MIN_AGE_MONTHS
+      ? [`The company is ${companyAgeMonths} months old, less than ${MIN_AGE_MONTHS}.`]
+      : []),
     ...(availableSlots < 1 ? ['Every payout that revenue funds has been awarded.'] : []),
   ];
   return {

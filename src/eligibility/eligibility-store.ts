@@ -22,9 +22,18 @@ export async function readFigures(reader: Reader): Promise<EligibilityFigures> {
       .from(payoutManagement)
       .where(notInArray(payoutManagement.status, [...RELEASED_STATUSES])),
   ]);
-  return { revenueCents, awardedPayouts: awarded?.payouts ?? 0, awardedCents: centsFromDecimal(awarded?.gross ?? '0') };
+  return {
+    revenueCents,
+    awardedPayouts: awarded?.payouts ?? 0,
+    awardedCents: centsFromDecimal(awarded?.gross ?? '0'),
+  };
 }
 
-export async function insertCheck(tx: Tx, checkedAt: Date, checkedBy: string, result: Record<string, unknown>): Promise<void> {
+export async function insertCheck(
+  tx: Tx,
+  checkedAt: Date,
+  checkedBy: string,
+  result: Record<string, unknown>,
+): Promise<void> {
   await tx.insert(eligibilityChecks).values({ checkedAt, checkedBy, result });
 }

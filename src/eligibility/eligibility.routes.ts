@@ -45,7 +45,8 @@ export function eligibilityRoutes(checker: EligibilityChecker): Route[] {
       path: '/api/payouts/check-eligibility',
       tag: 'Eligibility',
       summary: 'Run the eligibility check now and record it',
-      description: 'Raises the alert and writes to the admins as the daily check does. It never creates a payout.',
+      description:
+        'Raises the alert and writes to the admins as the daily check does. It never creates a payout.',
       needs: 'eligibility.check',
       reply: eligibilityView,
       example: { reply: example },

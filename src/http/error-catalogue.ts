@@ -55,7 +55,8 @@ export const ERROR_CATALOGUE: Record<ErrorCode, CatalogueEntry> = {
   },
   INSTRUCTIONS_STALE: {
     status: 409,
-    meaning: 'The payee, address, bank details or W-9 changed after the instructions were made. They are void.',
+    meaning:
+      'The payee, address, bank details or W-9 changed after the instructions were made. They are void.',
     remedy: 'Do not pay by them. Generate new instructions.',
   },
   IDEMPOTENCY_IN_PROGRESS: {
@@ -68,7 +69,11 @@ export const ERROR_CATALOGUE: Record<ErrorCode, CatalogueEntry> = {
     meaning: 'The job is running already.',
     remedy: 'Wait for it to end; GET /api/jobs shows it.',
   },
-  PAYLOAD_TOO_LARGE: { status: 413, meaning: 'The body is too large.', remedy: 'Send at most 64 KiB of JSON.' },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    meaning: 'The body is too large.',
+    remedy: 'Send at most 64 KiB of JSON.',
+  },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     meaning: 'The body is not JSON.',
@@ -137,7 +142,8 @@ export const ERROR_CATALOGUE: Record<ErrorCode, CatalogueEntry> = {
   FAILURE_NOT_PROVEN: {
     status: 422,
     meaning: 'A payment that was sent fails only with evidence that the money is back.',
-    remedy: 'Give returnCode (ACH) or stopPaymentReference (check). A completed payment takes an ACH return code only.',
+    remedy:
+      'Give returnCode (ACH) or stopPaymentReference (check). A completed payment takes an ACH return code only.',
   },
   YEAR_NOT_ENDED: {
     status: 422,

@@ -27,18 +27,27 @@ const BODY_FAULTS: Record<string, [ErrorCode, string]> = {
 export function nameError(error: unknown): DomainError {
   const known = domainErrorFromDatabase(error);
   if (known instanceof DomainError) return known;
-  if (error instanceof URIError) return new DomainError('VALIDATION_ERROR', 'The path is not properly encoded.');
+  if (error instanceof URIError)
+    return new DomainError('VALIDATION_ERROR', 'The path is not properly encoded.');
   const type = (error as { type?: unknown } | null)?.type;
   const fault = typeof type === 'string' ? BODY_FAULTS[type] : undefined;
   if (fault) return new DomainError(fault[0], fault[1]);
-  return new DomainError('INTERNAL', 'Something failed that should not. Report it with the requestId.', undefined, {
-    cause: error,
-  });
+  return new DomainError(
+    'INTERNAL',
+    'Something failed that should not. Report it with the requestId.',
+    undefined,
+    {
+      cause: error,
+    },
+  );
 }
 
 export const statusOf = (error: DomainError): number => ERROR_CATALOGUE[error.code].status;
 
-export function errorReply(error: DomainError, context: { requestId: string; now: Date; publicUrl: string }): ErrorReply {
+export function errorReply(
+  error: DomainError,
+  context: { requestId: string; now: Date; publicUrl: string },
+): ErrorReply {
   return {
     error: {
       code: error.code,

@@ -50,7 +50,9 @@ export class Health {
   async #health(_request: Request, response: Response): Promise<void> {
     const { clock, scheduler } = this.#deps;
     const [database, email] = await Promise.all([
-      this.#remembered('database', () => this.#isUp('database', async () => (await this.#deps.database.sql`SELECT 1`).length === 1)),
+      this.#remembered('database', () =>
+        this.#isUp('database', async () => (await this.#deps.database.sql`SELECT 1`).length === 1),
+      ),
       this.#remembered('email', () => this.#isUp('email', () => this.#deps.email.isUp())),
     ]);
     const schedulerDown = scheduler.expected && !scheduler.isRunning;
@@ -72,7 +74,8 @@ export class Health {
   async #ready(request: Request, response: Response): Promise<void> {
     const readiness = await this.#remembered('readiness', () => this.#readiness());
     const ready = readiness.ready && !this.#stopping;
-    const faults = readiness.faults.length > 0 && (await this.#isStaff(request)) ? { faults: readiness.faults } : {};
+    const faults =
+      readiness.faults.length > 0 && (await this.#isStaff(request)) ? { faults: readiness.faults } : {};
     response
       .status(ready ? 200 : 503)
       .setHeader('Cache-Control', 'no-store')
@@ -82,12 +85,23 @@ export class Health {
   async #readiness(): Promise<Readiness> {
     const { database, logger } = this.#deps;
     try {
-      const [migrations, faults] = await bounded(Promise.all([isMigrated(database.sql), schemaFaults(database.sql)]));
-      if (faults.length > 0) logger.error('The shared schema is not as the service needs it.', { reason: faults.join('; ') });
-      return { ready: migrations && faults.length === 0, services: { database: true, migrations: migrations && faults.length === 0 }, faults };
+      const [migrations, faults] = await bounded(
+        Promise.all([isMigrated(database.sql), schemaFaults(database.sql)]),
+      );
+      if (faults.length > 0)
+        logger.error('The shared schema is not as the service needs it.', { reason: faults.join('; ') });
+      return {
+        ready: migrations && faults.length === 0,
+        services: { database: true, migrations: migrations && faults.length === 0 },
+        faults,
+      };
     } catch (error) {
       logger.error('The database does not answer.', errorFields(error));
-      return { ready: false, services: { database: false, migrations: false }, faults: ['The database does not answer.'] };
+      return {
+        ready: false,
+        services: { database: false, migrations: false },
+        faults: ['The database does not answer.'],
+      };
     }
   }
 

@@ -28,11 +28,15 @@ export interface EdgeDependencies {
 /** Mounts the routes: fixed paths before those with parameters, and 405 for other methods of a path that exists. */
 export function mountRoutes(routes: readonly Route[], edge: EdgeDependencies): Router {
   const router = Router({ caseSensitive: true, strict: false });
-  const paths = [...new Set(routes.map(({ path }) => path))].sort((a, b) => parametersIn(a) - parametersIn(b));
+  const paths = [...new Set(routes.map(({ path }) => path))].sort(
+    (a, b) => parametersIn(a) - parametersIn(b),
+  );
   for (const path of paths) {
     const onPath = routes.filter((route) => route.path === path);
     for (const route of onPath) router[route.method](path, handler(route, edge));
-    const allow = onPath.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).join(', ');
+    const allow = onPath
+      .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
+      .join(', ');
     router.all(path, (_request, response) => {
       response.setHeader('Allow', allow);
       throw new DomainError('METHOD_NOT_ALLOWED', `Use ${allow} here.`);
@@ -64,7 +68,13 @@ async function identify(request: Request, edge: EdgeDependencies): Promise<Calle
   return actor;
 }
 
-async function run(route: Route, edge: EdgeDependencies, request: Request, response: Response, actor: CallerActor): Promise<unknown> {
+async function run(
+  route: Route,
+  edge: EdgeDependencies,
+  request: Request,
+  response: Response,
+  actor: CallerActor,
+): Promise<unknown> {
   await edge.limits.caller(actor, response, route.limit);
   const mutation = isMutation(route);
   if (mutation) checkOrigin(request, edge.site.allowedOrigins);
@@ -81,16 +91,30 @@ function assertPermitted(route: Route, actor: CallerActor, params: Request['para
   if (permits(route.needs, actor, owner)) return;
   const roles = rolesThatMay(route.needs);
   if (actor.kind === 'staff' && roles.length === 0) {
-    throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody but the member submits that member’s data. The member can, signed in as themselves.');
+    throw new DomainError(
+      'SEPARATION_OF_DUTIES',
+      'Nobody but the member submits that member’s data. The member can, signed in as themselves.',
+    );
   }
-  throw new DomainError('FORBIDDEN', roles.length > 0 ? `Only ${roles.join(' or ')} may do this.` : 'Only the member themselves may do this.');
+  throw new DomainError(
+    'FORBIDDEN',
+    roles.length > 0 ? `Only ${roles.join(' or ')} may do this.` : 'Only the member themselves may do this.',
+  );
 }
 
 /** A refusal to somebody known is kept: every one of a mutation, and of a read what permission forbade. */
-async function recordRefusal(route: Route, edge: EdgeDependencies, request: Request, actor: CallerActor, error: DomainError): Promise<void> {
+async function recordRefusal(
+  route: Route,
+  edge: EdgeDependencies,
+  request: Request,
+  actor: CallerActor,
+  error: DomainError,
+): Promise<void> {
   const status = statusOf(error);
   if (status >= 500 || status === 429 || (!isMutation(route) && status !== 403)) return;
-  const params = Object.fromEntries(Object.entries(request.params).map(([name, value]) => [name, String(value)]));
+  const params = Object.fromEntries(
+    Object.entries(request.params).map(([name, value]) => [name, String(value)]),
+  );
   const subject = route.subject?.(params);
   await edge.audit.recordRefusal({
     actor,
@@ -104,9 +128,15 @@ async function recordRefusal(route: Route, edge: EdgeDependencies, request: Requ
 }
 
 /** The verb of the route: the last part of its path that is no parameter. */
-const actionOf = (route: Route): string => route.path.split('/').findLast((part) => part !== '' && !part.startsWith(':')) ?? 'request';
+const actionOf = (route: Route): string =>
+  route.path.split('/').findLast((part) => part !== '' && !part.startsWith(':')) ?? 'request';
 
-async function send(response: Response, route: Route, answer: unknown, edge: EdgeDependencies): Promise<void> {
+async function send(
+  response: Response,
+  route: Route,
+  answer: unknown,
+  edge: EdgeDependencies,
+): Promise<void> {
   response.setHeader('Cache-Control', 'no-store');
   if (answer instanceof Download) {
     response.status(200).type(answer.contentType);
@@ -121,7 +151,10 @@ async function send(response: Response, route: Route, answer: unknown, edge: Edg
       route: route.path,
       reason: checked?.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.code}`).join('; '),
     });
-    throw new DomainError('INTERNAL', 'The answer could not be made. What was asked for may have been done: read it again.');
+    throw new DomainError(
+      'INTERNAL',
+      'The answer could not be made. What was asked for may have been done: read it again.',
+    );
   }
   response.status(route.status ?? 200).json(checked.data);
 }
@@ -131,7 +164,8 @@ export function errorHandler(edge: Pick<EdgeDependencies, 'clock' | 'logger' | '
   return (error: unknown, _request: Request, response: Response, _next: NextFunction): void => {
     const named = nameError(error);
     const status = statusOf(named);
-    if (status >= 500) edge.logger.error('A request failed.', { code: named.code, ...errorFields(named.cause ?? error) });
+    if (status >= 500)
+      edge.logger.error('A request failed.', { code: named.code, ...errorFields(named.cause ?? error) });
     if (response.headersSent) {
       response.destroy();
       return;
@@ -141,6 +175,12 @@ export function errorHandler(edge: Pick<EdgeDependencies, 'clock' | 'logger' | '
     response.removeHeader('Content-Disposition');
     response
       .status(status)
-      .json(errorReply(named, { requestId: currentContext()?.requestId ?? '', now: edge.clock.now(), publicUrl: edge.site.publicUrl }));
+      .json(
+        errorReply(named, {
+          requestId: currentContext()?.requestId ?? '',
+          now: edge.clock.now(),
+          publicUrl: edge.site.publicUrl,
+        }),
+      );
   };
 }

@@ -13,7 +13,10 @@ export function checkOrigin(request: Request, allowedOrigins: ReadonlySet<string
   const foreignOrigin = origin !== undefined && !allowedOrigins.has(origin);
   const foreignSite = origin === undefined && site !== undefined && site !== 'same-origin' && site !== 'none';
   if (foreignOrigin || foreignSite) {
-    throw new DomainError('FORBIDDEN', 'The request comes from a page of another site. Only the dashboard and portal may send it.');
+    throw new DomainError(
+      'FORBIDDEN',
+      'The request comes from a page of another site. Only the dashboard and portal may send it.',
+    );
   }
 }
 
@@ -21,7 +24,10 @@ export function checkOrigin(request: Request, allowedOrigins: ReadonlySet<string
 export function allowedOrigins(config: Config, publicUrl: string): ReadonlySet<string> {
   const { port } = new URL(publicUrl);
   const own = config.production ? [] : [`http://localhost:${port}`, `http://127.0.0.1:${port}`];
-  return new Set([...own, ...[publicUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin)]);
+  return new Set([
+    ...own,
+    ...[publicUrl, config.adminDashboardUrl, config.memberPortalUrl].map((url) => new URL(url).origin),
+  ]);
 }
 
 /**
@@ -30,7 +36,11 @@ export function allowedOrigins(config: Config, publicUrl: string): ReadonlySet<s
  */
 export function toleratePrograms(request: Request, _response: Response, next: NextFunction): void {
   const { headers } = request;
-  if (headers['sec-fetch-site'] === undefined && headers.origin === undefined && headers.cookie === undefined) {
+  if (
+    headers['sec-fetch-site'] === undefined &&
+    headers.origin === undefined &&
+    headers.cookie === undefined
+  ) {
     delete headers['sec-fetch-mode'];
   }
   next();

@@ -54,7 +54,9 @@ async function consume(limit: Limit, key: string, response: Response): Promise<v
     writeHeaders(response, limit.points, error);
     const retryAfterSeconds = Math.max(1, Math.ceil(error.msBeforeNext / 1000));
     response.setHeader('Retry-After', String(retryAfterSeconds));
-    throw new DomainError('RATE_LIMITED', `Too many requests. Wait ${retryAfterSeconds} s.`, { retryAfterSeconds });
+    throw new DomainError('RATE_LIMITED', `Too many requests. Wait ${retryAfterSeconds} s.`, {
+      retryAfterSeconds,
+    });
   }
 }
 

@@ -15,13 +15,18 @@ interface Issue {
 const invalid = (issues: Issue[]): DomainError =>
   new DomainError(
     'VALIDATION_ERROR',
-    `The request is not valid: ${issues.slice(0, 5).map(({ path, message }) => `${path} ${message}`).join('; ')}.`,
+    `The request is not valid: ${issues
+      .slice(0, 5)
+      .map(({ path, message }) => `${path} ${message}`)
+      .join('; ')}.`,
     { issues },
   );
 
 /** Reads the JSON body of a mutation; none is `{}`. Throws UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_ERROR. */
 export async function readBody(request: Request, response: Response): Promise<unknown> {
-  const empty = request.headers['transfer-encoding'] === undefined && Number(request.headers['content-length'] ?? 0) === 0;
+  const empty =
+    request.headers['transfer-encoding'] === undefined &&
+    Number(request.headers['content-length'] ?? 0) === 0;
   if (empty) return {};
   if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new DomainError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json.');
@@ -39,7 +44,9 @@ export async function readBody(request: Request, response: Response): Promise<un
 function hostileText(value: unknown, path: string, depth: number): Issue | undefined {
   if (depth > MAX_DEPTH) return { path, message: 'is nested too deeply' };
   if (typeof value === 'string') {
-    return value.includes('\0') || !value.isWellFormed() ? { path, message: 'contains characters that cannot be stored' } : undefined;
+    return value.includes('\0') || !value.isWellFormed()
+      ? { path, message: 'contains characters that cannot be stored' }
+      : undefined;
   }
   if (value === null || typeof value !== 'object') return undefined;
   for (const [key, item] of Object.entries(value)) {
@@ -71,8 +78,13 @@ function issuesOf(part: string, result: z.ZodSafeParseResult<unknown>): Issue[] 
   if (result.success) return [];
   return result.error.issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({ path: [part, ...issue.path, key.slice(0, 60)].join('.'), message: 'is not known' }));
+      return issue.keys.map((key) => ({
+        path: [part, ...issue.path, key.slice(0, 60)].join('.'),
+        message: 'is not known',
+      }));
     }
-    return [{ path: [part, ...issue.path].join('.'), message: issue.message.replace(/^Invalid input: /, '') }];
+    return [
+      { path: [part, ...issue.path].join('.'), message: issue.message.replace(/^Invalid input: /, '') },
+    ];
   });
 }

@@ -34,7 +34,12 @@ interface Input<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodObj
  * A route as a value. The router, the permission check, the validation of what comes in and goes out, and the OpenAPI
  * document all read this same object.
  */
-export interface RouteDefinition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodObject, R extends z.ZodType> {
+export interface RouteDefinition<
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  B extends z.ZodObject,
+  R extends z.ZodType,
+> {
   method: 'get' | 'post';
   /** As OpenAPI and Express 5 both can be given it, with `:name` for parameters. */
   path: string;
@@ -81,14 +86,15 @@ export function route<
 
 /** A route with its types forgotten, as the router and the OpenAPI document take it. */
 export interface Route
-  extends Required<Pick<RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType>, 'params' | 'query' | 'body'>>,
-    Omit<RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType>, 'params' | 'query' | 'body' | 'handle'> {
-  handle(input: {
-    actor: CallerActor;
-    params: unknown;
-    query: unknown;
-    body: unknown;
-  }): Promise<unknown>;
+  extends
+    Required<
+      Pick<RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType>, 'params' | 'query' | 'body'>
+    >,
+    Omit<
+      RouteDefinition<z.ZodObject, z.ZodObject, z.ZodObject, z.ZodType>,
+      'params' | 'query' | 'body' | 'handle'
+    > {
+  handle(input: { actor: CallerActor; params: unknown; query: unknown; body: unknown }): Promise<unknown>;
 }
 
 export const isMutation = (route: Pick<Route, 'method'>): boolean => route.method !== 'get';

@@ -13,7 +13,9 @@ export const formId = z
   .regex(FORM_ID_PATTERN, 'must be the id of a tax form, such as W9-2026-7K3M9QXA')
   .meta({ description: 'The id of a tax form.', example: 'W9-2026-7K3M9QXA' });
 
-export const userId = z.uuid('must be the UUID of a user').meta({ description: 'The UUID of a user.', example: '6a6e4c9e-4f0e-4a8e-9d7b-1f0a2f6f3b11' });
+export const userId = z
+  .uuid('must be the UUID of a user')
+  .meta({ description: 'The UUID of a user.', example: '6a6e4c9e-4f0e-4a8e-9d7b-1f0a2f6f3b11' });
 
 export const payoutParams = z.strictObject({ id: payoutId });
 export const memberParams = z.strictObject({ userId });
@@ -43,7 +45,9 @@ export const isoDate = z
   .meta({ description: 'A day of the UTC calendar.', example: '2026-11-20' });
 
 /** An instant in an answer. */
-export const instant = z.string().meta({ description: 'ISO 8601, UTC.', example: '2026-11-20T02:00:00.000Z' });
+export const instant = z
+  .string()
+  .meta({ description: 'ISO 8601, UTC.', example: '2026-11-20T02:00:00.000Z' });
 
 /** An amount in an answer: dollars with at most two decimals. */
 export const money = z.number().meta({ description: 'US dollars, at most two decimals.', example: 99700 });
@@ -73,5 +77,8 @@ export const pageQuery = {
 export const listOf = <T extends z.ZodType>(item: T) =>
   z.object({
     data: z.array(item),
-    nextCursor: z.string().nullable().meta({ description: 'Give it as cursor for the next page; null on the last.' }),
+    nextCursor: z
+      .string()
+      .nullable()
+      .meta({ description: 'Give it as cursor for the next page; null on the last.' }),
   });

@@ -7,7 +7,15 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { runInContext } from '../kernel/request-context.ts';
-import { buryDead, claimSlot, endRun, lastRuns, lastSlots, startManual, type JobRunRow } from './job-store.ts';
+import {
+  buryDead,
+  claimSlot,
+  endRun,
+  lastRuns,
+  lastSlots,
+  startManual,
+  type JobRunRow,
+} from './job-store.ts';
 import type { Job } from './job-table.ts';
 import { cronExpression, slotAfter, slotAtOrBefore } from './schedule-rules.ts';
 
@@ -55,7 +63,9 @@ export class JobRunner {
   start(): void {
     const options = { timezone: 'UTC', noOverlap: true };
     this.#tasks = [
-      ...this.#jobs.map((job) => cron.schedule(cronExpression(job.schedule), () => this.#track(this.#runDue(job)), options)),
+      ...this.#jobs.map((job) =>
+        cron.schedule(cronExpression(job.schedule), () => this.#track(this.#runDue(job)), options),
+      ),
       cron.schedule('* * * * *', () => this.#track(this.runMissed()), options),
     ];
   }
@@ -68,7 +78,9 @@ export class JobRunner {
   }
 
   async #track(work: Promise<unknown>): Promise<void> {
-    const guarded = work.catch((error: unknown) => this.#logger.error('A job could not be run.', errorFields(error)));
+    const guarded = work.catch((error: unknown) =>
+      this.#logger.error('A job could not be run.', errorFields(error)),
+    );
     this.#running.add(guarded);
     await guarded;
     this.#running.delete(guarded);
@@ -110,12 +122,21 @@ export class JobRunner {
         const result = await job.run(actor);
         return await this.#end(job, run, actor, { status: 'succeeded', result });
       } catch (error) {
-        this.#logger.error('A job failed.', { job: job.name, slot: run.slot.toISOString(), ...errorFields(error) });
-        return this.#end(job, run, actor, { status: 'failed', error: error instanceof DomainError ? error.message : 'See the log.' });
+        this.#logger.error('A job failed.', {
+          job: job.name,
+          slot: run.slot.toISOString(),
+          ...errorFields(error),
+        });
+        return this.#end(job, run, actor, {
+          status: 'failed',
+          error: error instanceof DomainError ? error.message : 'See the log.',
+        });
       }
     };
     // A run by hand keeps the request's id; one by the clock gets the slot's.
-    return actor.kind === 'system' ? runInContext({ requestId: `job:${job.name}:${run.slot.toISOString()}` }, work) : work();
+    return actor.kind === 'system'
+      ? runInContext({ requestId: `job:${job.name}:${run.slot.toISOString()}` }, work)
+      : work();
   }
 
   #end(

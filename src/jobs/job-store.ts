@@ -48,7 +48,10 @@ export async function endRun(
 
 /** The last run of each job by the time it started. */
 export async function lastRuns(reader: Reader): Promise<Map<string, JobRunRow>> {
-  const rows = await reader.selectDistinctOn([jobRuns.job]).from(jobRuns).orderBy(jobRuns.job, desc(jobRuns.startedAt));
+  const rows = await reader
+    .selectDistinctOn([jobRuns.job])
+    .from(jobRuns)
+    .orderBy(jobRuns.job, desc(jobRuns.startedAt));
   return new Map(rows.map((row) => [row.job, row]));
 }
 

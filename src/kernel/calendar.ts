@@ -26,7 +26,9 @@ export const addDays = (instant: Date, days: number): Date => new Date(instant.g
 export function addDuration(instant: Date, iso: string): Date {
   const duration = Temporal.Duration.from(iso);
   if (duration.sign < 0) throw new RangeError('The duration must not be negative.');
-  const moved = Temporal.Instant.fromEpochMilliseconds(instant.getTime()).toZonedDateTimeISO('UTC').add(duration);
+  const moved = Temporal.Instant.fromEpochMilliseconds(instant.getTime())
+    .toZonedDateTimeISO('UTC')
+    .add(duration);
   return new Date(moved.epochMilliseconds);
 }
 

@@ -13,4 +13,5 @@ function randomCrockford(length: number): string {
 }
 
 export const newPayoutId = (now: Date): string => `PO-${now.getUTCFullYear()}-${randomCrockford(8)}`;
-export const newFormId = (kind: 'W9' | '1099', year: number): string => `${kind}-${year}-${randomCrockford(8)}`;
+export const newFormId = (kind: 'W9' | '1099', year: number): string =>
+  `${kind}-${year}-${randomCrockford(8)}`;

@@ -20,7 +20,8 @@ export interface Logger {
 
 const allowListed = winston.format((info) => {
   for (const key of Object.keys(info)) {
-    if (key !== 'level' && key !== 'message' && key !== 'timestamp' && !ALLOWED_FIELDS.has(key)) delete info[key];
+    if (key !== 'level' && key !== 'message' && key !== 'timestamp' && !ALLOWED_FIELDS.has(key))
+      delete info[key];
   }
   const context = currentContext();
   if (context && info['requestId'] === undefined) info['requestId'] = context.requestId;

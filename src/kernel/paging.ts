@@ -11,13 +11,17 @@ export interface Page<T> {
 /** What a cursor holds: the sort key of the last row given. Opaque to callers. */
 export type CursorKey = readonly (string | number)[];
 
-export const encodeCursor = (key: CursorKey): string => Buffer.from(JSON.stringify(key)).toString('base64url');
+export const encodeCursor = (key: CursorKey): string =>
+  Buffer.from(JSON.stringify(key)).toString('base64url');
 
 /** Reads a cursor of `length` parts. Throws VALIDATION_ERROR on one that this service never gave. */
 export function decodeCursor(cursor: string, length: number): CursorKey {
   try {
     const key: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
-    const sound = Array.isArray(key) && key.length === length && key.every((part) => ['string', 'number'].includes(typeof part));
+    const sound =
+      Array.isArray(key) &&
+      key.length === length &&
+      key.every((part) => ['string', 'number'].includes(typeof part));
     if (sound) return key as CursorKey;
   } catch {
     // Falls through: not JSON is as wrong as JSON of another shape.
@@ -38,8 +42,16 @@ const invalidCursor = () =>
   });
 
 /** Cuts `limit + 1` rows that were read to a page. */
-export function pageOf<Row, T>(rows: Row[], limit: number, key: (row: Row) => CursorKey, view: (row: Row) => T): Page<T> {
+export function pageOf<Row, T>(
+  rows: Row[],
+  limit: number,
+  key: (row: Row) => CursorKey,
+  view: (row: Row) => T,
+): Page<T> {
   const kept = rows.slice(0, limit);
   const last = kept.at(-1);
-  return { data: kept.map(view), nextCursor: rows.length > limit && last !== undefined ? encodeCursor(key(last)) : null };
+  return {
+    data: kept.map(view),
+    nextCursor: rows.length > limit && last !== undefined ? encodeCursor(key(last)) : null,
+  };
 }

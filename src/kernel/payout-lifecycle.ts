@@ -14,7 +14,9 @@ export const PAYOUT_STATUSES = [
 ] as const;
 export type PayoutStatus = (typeof PAYOUT_STATUSES)[number];
 
-const lifecycle = <const S extends string>(moves: Record<S, readonly NoInfer<S>[]>): Record<S, readonly S[]> => moves;
+const lifecycle = <const S extends string>(
+  moves: Record<S, readonly NoInfer<S>[]>,
+): Record<S, readonly S[]> => moves;
 
 /**
  * Every legal move (specification, section 3). The database holds the same pairs in `payout_moves` and refuses any
@@ -22,8 +24,20 @@ const lifecycle = <const S extends string>(moves: Record<S, readonly NoInfer<S>[
  */
 export const PAYOUT_MOVES: Record<PayoutStatus, readonly PayoutStatus[]> = lifecycle({
   pending_approval: ['approved', 'rejected', 'requires_manual_review', 'cancelled'],
-  approved: ['pending_bank_info', 'pending_tax_info', 'ready_for_payment', 'requires_manual_review', 'cancelled'],
-  pending_bank_info: ['pending_tax_info', 'approved', 'ready_for_payment', 'requires_manual_review', 'cancelled'],
+  approved: [
+    'pending_bank_info',
+    'pending_tax_info',
+    'ready_for_payment',
+    'requires_manual_review',
+    'cancelled',
+  ],
+  pending_bank_info: [
+    'pending_tax_info',
+    'approved',
+    'ready_for_payment',
+    'requires_manual_review',
+    'cancelled',
+  ],
   pending_tax_info: ['approved', 'ready_for_payment', 'requires_manual_review', 'cancelled'],
   ready_for_payment: [
     'approved',

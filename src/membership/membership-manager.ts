@@ -76,7 +76,12 @@ export class MembershipManager {
     return addMonths(completedDate, 12);
   }
 
-  async scheduleMembershipRemoval(tx: Tx, userId: string, payoutId: string, completedDate: IsoDate): Promise<IsoDate> {
+  async scheduleMembershipRemoval(
+    tx: Tx,
+    userId: string,
+    payoutId: string,
+    completedDate: IsoDate,
+  ): Promise<IsoDate> {
     const dueDate = this.removalDateFor(completedDate);
     await upsertRemoval(tx, { payoutId, userId, dueDate, createdAt: this.#clock.now() });
     return dueDate;
@@ -96,7 +101,12 @@ export class MembershipManager {
         if (!(await markNoticed(tx, removal.id, now))) return;
         noticed += 1;
         const data = { removalDate: removal.dueDate };
-        await enqueueFor(tx, removal.userId, { template: 'removal-notice', payoutId: removal.payoutId, data, at: now });
+        await enqueueFor(tx, removal.userId, {
+          template: 'removal-notice',
+          payoutId: removal.payoutId,
+          data,
+          at: now,
+        });
         await this.#audit(tx, removal, 'removal_noticed');
       });
     }
@@ -140,7 +150,12 @@ export class MembershipManager {
     await this.#audit(tx, removal, 'removed');
     await closeAlert(tx, 'removal_failing', removal.payoutId, at);
     const data = { removedDate: isoDateOf(at) };
-    await enqueueFor(tx, removal.userId, { template: 'membership-removed', payoutId: removal.payoutId, data, at });
+    await enqueueFor(tx, removal.userId, {
+      template: 'membership-removed',
+      payoutId: removal.payoutId,
+      data,
+      at,
+    });
   }
 
   async #recordFailure(removal: RemovalRow, reason: string): Promise<void> {
@@ -164,7 +179,11 @@ export class MembershipManager {
    * A removed member has paid again: their new tenure starts with that payment. Reporting it again changes nothing.
    * Throws NOT_FOUND, MEMBERSHIP_NOT_REMOVED or NO_NEW_PAYMENT.
    */
-  async reactivateMembership(actor: CallerActor, userId: string, paymentDate: Date): Promise<MembershipStatus> {
+  async reactivateMembership(
+    actor: CallerActor,
+    userId: string,
+    paymentDate: Date,
+  ): Promise<MembershipStatus> {
     return this.#database.transaction(async (tx) => {
       if (!(await readStanding(tx, userId))) throw notFound('user', userId);
       const removal = await lockLastRemoval(tx, userId);
@@ -176,7 +195,10 @@ export class MembershipManager {
       }
       const paidAt = await findPaymentOn(tx, userId, day, removal.removedAt);
       if (!paidAt) {
-        throw new DomainError('NO_NEW_PAYMENT', `There is no succeeded payment of ${day} after the removal. Report it once it has succeeded.`);
+        throw new DomainError(
+          'NO_NEW_PAYMENT',
+          `There is no succeeded payment of ${day} after the removal. Report it once it has succeeded.`,
+        );
       }
       await markReturned(tx, removal.id, paidAt);
       await this.#audit(tx, removal, 'reactivated', true, actor, { paymentDate: paidAt.toISOString() });
@@ -194,7 +216,8 @@ export class MembershipManager {
     if (!standing) throw notFound('user', userId);
     const { isActive, payout, removal } = standing;
     // What was won in an earlier tenure does not count in a new one.
-    const inTenure = payout && !(removal?.payoutId === payout.payoutId && removal.returnedAt) ? payout : undefined;
+    const inTenure =
+      payout && !(removal?.payoutId === payout.payoutId && removal.returnedAt) ? payout : undefined;
     const scheduled = removal?.status === 'scheduled' ? removal.dueDate : undefined;
     return {
       userId,
@@ -221,10 +244,18 @@ export class MembershipManager {
       entityId: removal.userId,
       action,
       success,
-      newValues: { payoutId: removal.payoutId, dueDate: removal.dueDate, attempts: removal.attempts, ...values },
+      newValues: {
+        payoutId: removal.payoutId,
+        dueDate: removal.dueDate,
+        attempts: removal.attempts,
+        ...values,
+      },
     });
   }
 }
 
 const notRemoved = () =>
-  new DomainError('MEMBERSHIP_NOT_REMOVED', 'The membership was never removed, or the member is active again already.');
+  new DomainError(
+    'MEMBERSHIP_NOT_REMOVED',
+    'The membership was never removed, or the member is active again already.',
+  );

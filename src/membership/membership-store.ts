@@ -1,6 +1,12 @@
 import { and, asc, desc, eq, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
-import { membershipRemovals, payoutManagement, userPayments, users, userSubscriptions } from '../db/schema/index.ts';
+import {
+  membershipRemovals,
+  payoutManagement,
+  userPayments,
+  users,
+  userSubscriptions,
+} from '../db/schema/index.ts';
 import type { IsoDate } from '../kernel/calendar.ts';
 
 export type RemovalRow = typeof membershipRemovals.$inferSelect;
@@ -96,7 +102,12 @@ export async function markReturned(tx: Tx, id: string, at: Date): Promise<void> 
 }
 
 /** The first succeeded payment of that day (UTC) after an instant. */
-export async function findPaymentOn(reader: Reader, userId: string, day: IsoDate, after: Date): Promise<Date | undefined> {
+export async function findPaymentOn(
+  reader: Reader,
+  userId: string,
+  day: IsoDate,
+  after: Date,
+): Promise<Date | undefined> {
   const [row] = await reader
     .select({ createdAt: userPayments.createdAt })
     .from(userPayments)
@@ -120,7 +131,9 @@ export async function readStanding(reader: Reader, userId: string) {
     reader
       .select({ id: userSubscriptions.id })
       .from(userSubscriptions)
-      .where(and(eq(userSubscriptions.userId, userId), inArray(userSubscriptions.status, ['active', 'trialing'])))
+      .where(
+        and(eq(userSubscriptions.userId, userId), inArray(userSubscriptions.status, ['active', 'trialing'])),
+      )
       .limit(1),
     reader
       .select({

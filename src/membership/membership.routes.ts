@@ -46,11 +46,14 @@ export function membershipRoutes(membership: MembershipManager): Route[] {
       description: 'Their new tenure starts with that payment. Reporting it twice changes nothing.',
       needs: 'membership.reactivate',
       params: memberParams,
-      body: z.strictObject({ paymentDate: moment.meta({ description: 'The day (UTC) or instant of the new payment.' }) }),
+      body: z.strictObject({
+        paymentDate: moment.meta({ description: 'The day (UTC) or instant of the new payment.' }),
+      }),
       reply: membershipView,
       errors: ['MEMBERSHIP_NOT_REMOVED', 'NO_NEW_PAYMENT'],
       example: { body: { paymentDate: '2027-12-01' }, reply: { ...example, hasReceivedPayout: false } },
-      handle: ({ actor, params, body }) => membership.reactivateMembership(actor, params.userId, body.paymentDate),
+      handle: ({ actor, params, body }) =>
+        membership.reactivateMembership(actor, params.userId, body.paymentDate),
     }),
   ];
 }

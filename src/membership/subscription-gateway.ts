@@ -1,5 +1,13 @@
 /** The seam to the subscription service: one act, with two adapters. */
-import { CircuitBreakerPolicy, ConsecutiveBreaker, circuitBreaker, handleAll, timeout, TimeoutStrategy, wrap } from 'cockatiel';
+import {
+  CircuitBreakerPolicy,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleAll,
+  timeout,
+  TimeoutStrategy,
+  wrap,
+} from 'cockatiel';
 import { and, eq, inArray } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import { userSubscriptions } from '../db/schema/index.ts';
@@ -67,7 +75,12 @@ export class LocalSubscriptionGateway implements SubscriptionGateway {
       await tx
         .update(userSubscriptions)
         .set({ status: 'canceled' })
-        .where(and(eq(userSubscriptions.userId, userId), inArray(userSubscriptions.status, ['active', 'trialing'])));
+        .where(
+          and(
+            eq(userSubscriptions.userId, userId),
+            inArray(userSubscriptions.status, ['active', 'trialing']),
+          ),
+        );
     });
   }
 }

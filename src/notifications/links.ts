@@ -64,7 +64,10 @@ export class Links {
   }
 
   /** What the link was for, told only to the person it was sent to. Throws LINK_INVALID. */
-  async verify(actor: PersonActor, token: string): Promise<{ purpose: LinkPurpose; payoutId: string | null }> {
+  async verify(
+    actor: PersonActor,
+    token: string,
+  ): Promise<{ purpose: LinkPurpose; payoutId: string | null }> {
     try {
       const { payload } = await jwtVerify(token, this.#secret, {
         algorithms: ['HS256'],
@@ -72,12 +75,17 @@ export class Links {
         subject: actor.userId,
         currentDate: this.#clock.now(),
       });
-      return { purpose: payload['purpose'] as LinkPurpose, payoutId: (payload['payoutId'] as string | undefined) ?? null };
+      return {
+        purpose: payload['purpose'] as LinkPurpose,
+        payoutId: (payload['payoutId'] as string | undefined) ?? null,
+      };
     } catch (error) {
       const late = error instanceof errors.JWTExpired;
       throw new DomainError(
         'LINK_INVALID',
-        late ? 'The link is too old. Sign in, or ask for a new message.' : 'The link is not valid for you. Sign in as the person it was sent to.',
+        late
+          ? 'The link is too old. Sign in, or ask for a new message.'
+          : 'The link is not valid for you. Sign in as the person it was sent to.',
       );
     }
   }

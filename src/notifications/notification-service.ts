@@ -51,7 +51,14 @@ export class NotificationService {
   readonly #logger: Logger;
   readonly #from: string;
 
-  constructor(deps: { database: Database; clock: Clock; mailer: Mailer; links: Links; logger: Logger; from: string }) {
+  constructor(deps: {
+    database: Database;
+    clock: Clock;
+    mailer: Mailer;
+    links: Links;
+    logger: Logger;
+    from: string;
+  }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#mailer = deps.mailer;
@@ -88,7 +95,12 @@ export class NotificationService {
     }
     await this.#database.transaction(async (tx) => {
       const sentAt = this.#clock.now();
-      await changeNotification(tx, notification.id, { status: 'sent', sentAt, leaseUntil: null, lastError: null });
+      await changeNotification(tx, notification.id, {
+        status: 'sent',
+        sentAt,
+        leaseUntil: null,
+        lastError: null,
+      });
       await this.#record(tx, notification, 'sent', SELF);
     });
   }
@@ -102,7 +114,9 @@ export class NotificationService {
       ...notification.data,
       recipientName: recipient.name,
       link: await this.#links.linkFor(template, userId, payoutId),
-      ...(payoutId === null ? {} : { payoutId, payeeName: await findPayeeName(this.#database.reader, payoutId) }),
+      ...(payoutId === null
+        ? {}
+        : { payoutId, payeeName: await findPayeeName(this.#database.reader, payoutId) }),
     } as MailModels[TemplateName];
     await this.#mailer.send({
       ...renderMail(template, model),
@@ -158,7 +172,9 @@ export class NotificationService {
     );
   }
 
-  async list(filter: Omit<NotificationFilter, 'limit'> & { limit?: number | undefined }): Promise<Page<NotificationView>> {
+  async list(
+    filter: Omit<NotificationFilter, 'limit'> & { limit?: number | undefined },
+  ): Promise<Page<NotificationView>> {
     const limit = filter.limit ?? DEFAULT_PAGE;
     const rows = await listNotifications(this.#database.reader, { ...filter, limit });
     return pageOf(rows, limit, (row) => [row.createdAt.toISOString(), row.id], viewOf);
@@ -170,7 +186,10 @@ export class NotificationService {
       const notification = await lockNotification(tx, id);
       if (!notification) throw notFound('notification', id);
       if (notification.status !== 'failed' && notification.status !== 'sent') {
-        throw new DomainError('NOT_RESENDABLE', 'The message is still on its way. Wait until it is sent or given up.');
+        throw new DomainError(
+          'NOT_RESENDABLE',
+          'The message is still on its way. Wait until it is sent or given up.',
+        );
       }
       const at = this.#clock.now();
       const row = await changeNotification(tx, id, {
@@ -187,7 +206,13 @@ export class NotificationService {
     });
   }
 
-  async #record(tx: Tx, notification: NotificationRow, action: string, actor: Actor, error?: string): Promise<void> {
+  async #record(
+    tx: Tx,
+    notification: NotificationRow,
+    action: string,
+    actor: Actor,
+    error?: string,
+  ): Promise<void> {
     const at = this.#clock.now();
     const details = { template: notification.template, attempt: notification.attempts };
     await recordAudit(tx, {
@@ -201,7 +226,12 @@ export class NotificationService {
       newValues: { ...details, ...(notification.payoutId ? { payoutId: notification.payoutId } : {}) },
     });
     if (notification.payoutId === null) return;
-    const entry = { action: `message_${action}`, actor: actorLabel(actor), timestamp: at.toISOString(), details };
+    const entry = {
+      action: `message_${action}`,
+      actor: actorLabel(actor),
+      timestamp: at.toISOString(),
+      details,
+    };
     await appendToTrail(tx, notification.payoutId, entry);
   }
 

@@ -1,6 +1,12 @@
 import { and, asc, desc, eq, inArray, isNull, lte, lt, or, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
-import { notifications, payoutManagement, users, type NotificationStatus, type TrailEntry } from '../db/schema/index.ts';
+import {
+  notifications,
+  payoutManagement,
+  users,
+  type NotificationStatus,
+  type TrailEntry,
+} from '../db/schema/index.ts';
 import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
 
 export type NotificationRow = typeof notifications.$inferSelect;
@@ -12,7 +18,10 @@ export interface NotificationFilter {
   cursor?: string | undefined;
 }
 
-export async function listNotifications(reader: Reader, filter: NotificationFilter): Promise<NotificationRow[]> {
+export async function listNotifications(
+  reader: Reader,
+  filter: NotificationFilter,
+): Promise<NotificationRow[]> {
   const after = filter.cursor === undefined ? undefined : decodeCursor(filter.cursor, 2);
   const conditions: (SQL | undefined)[] = [
     filter.status === undefined ? undefined : eq(notifications.status, filter.status),
@@ -29,7 +38,12 @@ export async function listNotifications(reader: Reader, filter: NotificationFilt
 }
 
 /** Takes messages that are due, for as long as the lease lasts; a worker that dies loses them to another. */
-export async function claimDue(tx: Tx, now: Date, leaseUntil: Date, limit: number): Promise<NotificationRow[]> {
+export async function claimDue(
+  tx: Tx,
+  now: Date,
+  leaseUntil: Date,
+  limit: number,
+): Promise<NotificationRow[]> {
   const due = await tx
     .select({ id: notifications.id })
     .from(notifications)
@@ -64,7 +78,12 @@ export async function lockNotification(tx: Tx, id: string): Promise<Notification
 export async function changeNotification(
   tx: Tx,
   id: string,
-  change: Partial<Pick<NotificationRow, 'status' | 'attempts' | 'nextAttemptAt' | 'leaseUntil' | 'lastError' | 'sentAt' | 'messageId'>>,
+  change: Partial<
+    Pick<
+      NotificationRow,
+      'status' | 'attempts' | 'nextAttemptAt' | 'leaseUntil' | 'lastError' | 'sentAt' | 'messageId'
+    >
+  >,
 ): Promise<NotificationRow> {
   const [row] = await tx.update(notifications).set(change).where(eq(notifications.id, id)).returning();
   if (!row) throw new Error('The notification is gone.');

@@ -44,7 +44,11 @@ export function notificationRoutes(service: NotificationService, links: Links): 
       tag,
       summary: 'List messages, newest first',
       needs: 'notifications.read',
-      query: z.strictObject({ ...pageQuery, status: z.enum(NOTIFICATION_STATUSES).optional(), payoutId: payoutId.optional() }),
+      query: z.strictObject({
+        ...pageQuery,
+        status: z.enum(NOTIFICATION_STATUSES).optional(),
+        payoutId: payoutId.optional(),
+      }),
       reply: listOf(notificationView),
       example: { reply: { data: [example], nextCursor: null } },
       handle: ({ query }) => service.list(query),
@@ -71,7 +75,10 @@ export function notificationRoutes(service: NotificationService, links: Links): 
       body: z.strictObject({ token: z.string().min(1).max(4000) }),
       reply: z.object({ purpose: z.string(), payoutId: z.string().nullable() }),
       errors: ['LINK_INVALID'],
-      example: { body: { token: 'eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl' }, reply: { purpose: 'bank-info', payoutId: 'PO-2026-7K3M9QXA' } },
+      example: {
+        body: { token: 'eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl' },
+        reply: { purpose: 'bank-info', payoutId: 'PO-2026-7K3M9QXA' },
+      },
       handle: ({ actor, body }) => {
         if (actor.kind === 'service') throw new DomainError('FORBIDDEN', 'Links are for people.');
         return links.verify(actor, body.token);

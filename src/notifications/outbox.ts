@@ -7,7 +7,10 @@ import type { StaffRole } from '../kernel/permissions.ts';
 import type { MailModels, TemplateName } from './mail-templates.ts';
 
 /** What the sender of a message fills in; names, link and payout are looked up when it is delivered. */
-export type MailData<N extends TemplateName> = Omit<MailModels[N], 'recipientName' | 'link' | 'payoutId' | 'payeeName'>;
+export type MailData<N extends TemplateName> = Omit<
+  MailModels[N],
+  'recipientName' | 'link' | 'payoutId' | 'payeeName'
+>;
 
 /** Values are formatted already ('$99,700.00'), and never an account number or a TIN. */
 export interface Message<N extends TemplateName> {
@@ -17,14 +20,22 @@ export interface Message<N extends TemplateName> {
   at: Date;
 }
 
-export async function enqueueFor<N extends TemplateName>(tx: Tx, userId: string, message: Message<N>): Promise<void> {
+export async function enqueueFor<N extends TemplateName>(
+  tx: Tx,
+  userId: string,
+  message: Message<N>,
+): Promise<void> {
   await tx.insert(notifications).values(rowFor(userId, message));
 }
 
 /** One message for each active member of staff with one of the roles, less those who may not act on it. */
 export async function enqueueForStaff<N extends TemplateName>(
   tx: Tx,
-  recipients: { roles: readonly StaffRole[]; exceptUserIds?: readonly string[]; exceptAdminIds?: readonly number[] },
+  recipients: {
+    roles: readonly StaffRole[];
+    exceptUserIds?: readonly string[];
+    exceptAdminIds?: readonly number[];
+  },
   message: Message<N>,
 ): Promise<void> {
   const staff = await tx
@@ -34,11 +45,16 @@ export async function enqueueForStaff<N extends TemplateName>(
       and(
         adminUsers.isActive,
         inArray(adminUsers.role, [...recipients.roles]),
-        recipients.exceptUserIds?.length ? notInArray(adminUsers.userId, [...recipients.exceptUserIds]) : undefined,
-        recipients.exceptAdminIds?.length ? notInArray(adminUsers.id, [...recipients.exceptAdminIds]) : undefined,
+        recipients.exceptUserIds?.length
+          ? notInArray(adminUsers.userId, [...recipients.exceptUserIds])
+          : undefined,
+        recipients.exceptAdminIds?.length
+          ? notInArray(adminUsers.id, [...recipients.exceptAdminIds])
+          : undefined,
       ),
     );
-  if (staff.length > 0) await tx.insert(notifications).values(staff.map(({ userId }) => rowFor(userId, message)));
+  if (staff.length > 0)
+    await tx.insert(notifications).values(staff.map(({ userId }) => rowFor(userId, message)));
 }
 
 function rowFor<N extends TemplateName>(userId: string, message: Message<N>) {

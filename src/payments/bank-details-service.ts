@@ -13,7 +13,13 @@ import type { PayoutView } from '../payouts/payout-view.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import type { Payout, PayoutCase } from '../payouts/payout.ts';
 import { masked } from './bank-details-rules.ts';
-import { findDetails, insertDetails, lastVersion, wasRefused, type BankDetailsRow } from './bank-details-store.ts';
+import {
+  findDetails,
+  insertDetails,
+  lastVersion,
+  wasRefused,
+  type BankDetailsRow,
+} from './bank-details-store.ts';
 
 export interface BankInfo {
   accountHolderName: string;
@@ -36,7 +42,13 @@ export class BankDetailsService {
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
 
-  constructor(deps: { database: Database; clock: Clock; vault: Vault; payouts: Payouts; progress: PayoutProgress }) {
+  constructor(deps: {
+    database: Database;
+    clock: Clock;
+    vault: Vault;
+    payouts: Payouts;
+    progress: PayoutProgress;
+  }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#vault = deps.vault;
@@ -53,21 +65,35 @@ export class BankDetailsService {
     return this.#payouts.act(actor, payout.payoutId, 'bank-info', async (tx, subject) => {
       const fingerprint = this.#vault.fingerprint(`${info.routingNumber}:${info.accountNumber}`);
       if (await wasRefused(tx, userId, fingerprint)) {
-        throw new DomainError('BANK_DETAILS_REFUSED', 'A payment to this account has failed. Give another account.');
+        throw new DomainError(
+          'BANK_DETAILS_REFUSED',
+          'A payment to this account has failed. Give another account.',
+        );
       }
       const version = await lastVersion(tx, payout.payoutId);
       const before = version === 0 ? undefined : await findDetails(tx, payout.payoutId, version);
-      if (before && subject.payout.bankDetailsVersion === version && sameDetails(before, info, fingerprint)) return;
+      if (before && subject.payout.bankDetailsVersion === version && sameDetails(before, info, fingerprint))
+        return;
       await insertDetails(tx, this.#row(payout.payoutId, version + 1, info, fingerprint));
       await this.#apply(tx, actor, subject, info, version + 1);
     });
   }
 
-  async #apply(tx: Tx, actor: CallerActor, subject: PayoutCase, info: BankInfo, version: number): Promise<void> {
+  async #apply(
+    tx: Tx,
+    actor: CallerActor,
+    subject: PayoutCase,
+    info: BankInfo,
+    version: number,
+  ): Promise<void> {
     const at = this.#clock.now();
     const isChange = version > 1;
     const bankDetails = maskedDetails(info);
-    const patch = { bankDetails, bankDetailsVersion: version, ...(isChange ? { bankDetailsChangedAt: at } : {}) };
+    const patch = {
+      bankDetails,
+      bankDetailsVersion: version,
+      ...(isChange ? { bankDetailsChangedAt: at } : {}),
+    };
     const details = { ...bankDetails, bankDetailsVersion: version };
     if (isChange) await this.#tellOfChange(tx, subject.payout, bankDetails, at);
     if (subject.payout.status === 'ready_for_payment') {
@@ -115,22 +141,40 @@ export class BankDetailsService {
   }
 
   /** Decrypts a version's numbers. Throws NOT_FOUND, or a DecryptionError where the row was tampered with. */
-  async numbersOf(reader: Reader, payoutId: string, version: number | null): Promise<BankNumbers & BankDetailsRow> {
+  async numbersOf(
+    reader: Reader,
+    payoutId: string,
+    version: number | null,
+  ): Promise<BankNumbers & BankDetailsRow> {
     const row = version === null ? undefined : await findDetails(reader, payoutId, version);
     if (!row) throw new DomainError('NOT_FOUND', 'There are no bank details for this payout.');
     return { ...row, ...(JSON.parse(this.#vault.open(row, place(payoutId, row.version))) as BankNumbers) };
   }
 
   /** The full numbers, once, to finance, with a reason; audited, and told to the admins. Throws NOT_FOUND. */
-  async reveal(actor: CallerActor, payoutId: string, reason: string): Promise<BankNumbers & { payoutId: string }> {
+  async reveal(
+    actor: CallerActor,
+    payoutId: string,
+    reason: string,
+  ): Promise<BankNumbers & { payoutId: string }> {
     return this.#database.transaction(async (tx) => {
       const { payout } = await this.#payouts.find(actor, payoutId, tx);
       if (actor.kind !== 'staff' || actor.userId === payout.userId) {
-        throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody acts on a payout of which they are the payee. Another finance_manager can.');
+        throw new DomainError(
+          'SEPARATION_OF_DUTIES',
+          'Nobody acts on a payout of which they are the payee. Another finance_manager can.',
+        );
       }
       const { routingNumber, accountNumber } = await this.numbersOf(tx, payoutId, payout.bankDetailsVersion);
       const at = this.#clock.now();
-      await recordAudit(tx, { actor, at, entityType: 'payout', entityId: payoutId, action: 'bank_info_revealed', newValues: { reason } });
+      await recordAudit(tx, {
+        actor,
+        at,
+        entityType: 'payout',
+        entityId: payoutId,
+        action: 'bank_info_revealed',
+        newValues: { reason },
+      });
       await raiseAlert(tx, {
         severity: 'warning',
         category: 'secret_revealed',
@@ -145,7 +189,12 @@ export class BankDetailsService {
   }
 }
 
-const place = (payoutId: string, version: number) => ({ table: 'bank_details', column: 'envelope', row: payoutId, version });
+const place = (payoutId: string, version: number) => ({
+  table: 'bank_details',
+  column: 'envelope',
+  row: payoutId,
+  version,
+});
 
 const maskedDetails = (info: BankInfo): MaskedBankDetails => ({
   accountHolderName: info.accountHolderName,
@@ -156,4 +205,6 @@ const maskedDetails = (info: BankInfo): MaskedBankDetails => ({
 });
 
 const sameDetails = (row: BankDetailsRow, info: BankInfo, fingerprint: string): boolean =>
-  row.fingerprint === fingerprint && row.accountHolderName === info.accountHolderName && row.accountType === info.accountType;
+  row.fingerprint === fingerprint &&
+  row.accountHolderName === info.accountHolderName &&
+  row.accountType === info.accountType;

@@ -4,7 +4,11 @@ import { bankDetails, payoutManagement } from '../db/schema/index.ts';
 
 export type BankDetailsRow = typeof bankDetails.$inferSelect;
 
-export async function findDetails(reader: Reader, payoutId: string, version: number): Promise<BankDetailsRow | undefined> {
+export async function findDetails(
+  reader: Reader,
+  payoutId: string,
+  version: number,
+): Promise<BankDetailsRow | undefined> {
   const [row] = await reader
     .select()
     .from(bankDetails)
@@ -33,7 +37,11 @@ export async function wasRefused(reader: Reader, userId: string, fingerprint: st
     .from(bankDetails)
     .innerJoin(payoutManagement, eq(payoutManagement.payoutId, bankDetails.payoutId))
     .where(
-      and(eq(payoutManagement.userId, userId), eq(bankDetails.fingerprint, fingerprint), isNotNull(bankDetails.refusedAt)),
+      and(
+        eq(payoutManagement.userId, userId),
+        eq(bankDetails.fingerprint, fingerprint),
+        isNotNull(bankDetails.refusedAt),
+      ),
     )
     .limit(1);
   return rows.length > 0;

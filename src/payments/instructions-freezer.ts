@@ -32,7 +32,13 @@ export class InstructionsFreezer {
     this.#tax = tax;
   }
 
-  async freeze(tx: Tx, actor: StaffActor, subject: PayoutCase, payee: PayeeFacts, settled: Settled): Promise<void> {
+  async freeze(
+    tx: Tx,
+    actor: StaffActor,
+    subject: PayoutCase,
+    payee: PayeeFacts,
+    settled: Settled,
+  ): Promise<void> {
     const { payout } = subject;
     const { paymentMethod, withholding } = settled;
     const rate = withholding ? this.#tax.withholdingBasisPoints() : 0;
@@ -73,7 +79,12 @@ export class InstructionsFreezer {
       instructionsHash: hash,
       ...(withholding ? { reason: withholding.reason } : {}),
     };
-    await this.#payouts.change(tx, payout, patch, { actor, action: 'instructions_generated', entityType: 'payment', details });
+    await this.#payouts.change(tx, payout, patch, {
+      actor,
+      action: 'instructions_generated',
+      entityType: 'payment',
+      details,
+    });
   }
 
   /** Is everything that the live instructions froze still as it was? */
@@ -105,4 +116,6 @@ export class InstructionsFreezer {
 }
 
 const withoutNulls = (address: PayeeAddress): Record<string, string> =>
-  Object.fromEntries(Object.entries(address).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]])));
+  Object.fromEntries(
+    Object.entries(address).flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]])),
+  );

@@ -29,7 +29,10 @@ export function assertNothingMissing(
   terms: { now: Date; cooloffHours: number },
 ): void {
   if (method === 'ach' && payout.bankDetailsVersion === null) {
-    throw new DomainError('BANK_INFO_MISSING', 'The member has given no bank details. Wait for them, or pay by check.');
+    throw new DomainError(
+      'BANK_INFO_MISSING',
+      'The member has given no bank details. Wait for them, or pay by check.',
+    );
   }
   if (method === 'check' && !payee.address) {
     throw new DomainError('ADDRESS_MISSING', 'The member has no primary address to send a check to.');
@@ -65,18 +68,32 @@ export function decideWithholding(payee: PayeeFacts, request: InstructionsReques
 }
 
 /** Why the payout must be looked at by a person before it is paid, if it must. */
-export function payeeDoubt(payout: Payout, payee: PayeeFacts, method: PaymentMethod): DomainError | undefined {
+export function payeeDoubt(
+  payout: Payout,
+  payee: PayeeFacts,
+  method: PaymentMethod,
+): DomainError | undefined {
   if (!payee.kycVerified) {
-    return new DomainError('KYC_NOT_VERIFIED', 'The identity check of the payee is not verified any more. The payout went to manual review.');
+    return new DomainError(
+      'KYC_NOT_VERIFIED',
+      'The identity check of the payee is not verified any more. The payout went to manual review.',
+    );
   }
   const holder = payout.bankDetails?.accountHolderName;
   const w9Name = payee.w9?.data.legalName;
   const names = [payee.legalName, w9Name, method === 'ach' ? holder : undefined];
-  if (allNamesMatch(names) || payout.acceptedNames === namesKey(payee.legalName, w9Name, holder)) return undefined;
+  if (allNamesMatch(names) || payout.acceptedNames === namesKey(payee.legalName, w9Name, holder))
+    return undefined;
   return new DomainError(
     'NAME_MISMATCH',
     'The names on identity check, W-9 and bank account differ. The payout went to manual review.',
-    { names: { kyc: payee.legalName, w9: w9Name ?? null, accountHolder: method === 'ach' ? (holder ?? null) : null } },
+    {
+      names: {
+        kyc: payee.legalName,
+        w9: w9Name ?? null,
+        accountHolder: method === 'ach' ? (holder ?? null) : null,
+      },
+    },
   );
 }
 

@@ -32,7 +32,10 @@ export function memberRoutes(payouts: Payouts, bankDetails: BankDetailsService):
       summary: 'Read a member’s latest payout and what is asked of them next',
       needs: 'member-payout.read',
       params: memberParams,
-      reply: payoutView.omit({ id: true }).extend({ nextSteps: z.array(nextStepView) }).meta({ id: 'MemberPayout' }),
+      reply: payoutView
+        .omit({ id: true })
+        .extend({ nextSteps: z.array(nextStepView) })
+        .meta({ id: 'MemberPayout' }),
       example: {
         reply: {
           ...memberExample(),
@@ -50,14 +53,24 @@ export function memberRoutes(payouts: Payouts, bankDetails: BankDetailsService):
       path: '/api/members/:userId/bank-info',
       tag,
       summary: 'Submit bank details',
-      description: 'By the member alone. A change of details already given voids instructions and starts a cool-off.',
+      description:
+        'By the member alone. A change of details already given voids instructions and starts a cool-off.',
       needs: 'bank-info.submit',
       params: memberParams,
       body: bankInfoBody,
-      reply: z.object({ payoutId: z.string(), status: z.enum(PAYOUT_STATUSES), bankDetails: bankDetailsView.nullable() }),
+      reply: z.object({
+        payoutId: z.string(),
+        status: z.enum(PAYOUT_STATUSES),
+        bankDetails: bankDetailsView.nullable(),
+      }),
       errors: ['INVALID_STATE', 'SEPARATION_OF_DUTIES', 'BANK_DETAILS_REFUSED', 'STEP_UP_REQUIRED'],
       example: {
-        body: { accountHolderName: 'Ada Albright', routingNumber: '021000021', accountNumber: '000123456789', accountType: 'checking' },
+        body: {
+          accountHolderName: 'Ada Albright',
+          routingNumber: '021000021',
+          accountNumber: '000123456789',
+          accountType: 'checking',
+        },
         reply: {
           payoutId: examplePayout.payoutId,
           status: 'pending_tax_info',
@@ -84,18 +97,30 @@ const ownView = (actor: CallerActor, userId: string): CallerActor =>
 
 const MESSAGES: Partial<Record<PayoutStatus, z.infer<typeof nextStepView>[]>> = {
   pending_bank_info: [{ action: 'submit_bank_info', message: 'Give the bank account that we shall pay to.' }],
-  pending_tax_info: [{ action: 'submit_tax_info', message: 'Submit your W-9; if you have, it is being reviewed.' }],
+  pending_tax_info: [
+    { action: 'submit_tax_info', message: 'Submit your W-9; if you have, it is being reviewed.' },
+  ],
   approved: [{ action: 'wait', message: 'We have all that we need and prepare the payment.' }],
   ready_for_payment: [{ action: 'wait', message: 'The payment is about to be sent.' }],
   payment_sent: [{ action: 'wait', message: 'The payment is on its way.' }],
   payment_failed: [{ action: 'wait', message: 'The payment did not go through; we shall send it again.' }],
-  requires_manual_review: [{ action: 'wait', message: 'We are looking at your payout and will be in touch.' }],
+  requires_manual_review: [
+    { action: 'wait', message: 'We are looking at your payout and will be in touch.' },
+  ],
 };
 
 const nextSteps = ({ status }: PayoutView): z.infer<typeof nextStepView>[] =>
   MESSAGES[status] ?? [{ action: 'none', message: 'Nothing is asked of you.' }];
 
 function memberExample(): Omit<PayoutView, 'id'> {
-  const { id: _id, eligibilityCheck: _a, approvalWorkflow: _b, internalNotes: _c, auditTrail: _d, initiatedBy: _e, ...rest } = examplePayout;
+  const {
+    id: _id,
+    eligibilityCheck: _a,
+    approvalWorkflow: _b,
+    internalNotes: _c,
+    auditTrail: _d,
+    initiatedBy: _e,
+    ...rest
+  } = examplePayout;
   return { ...rest, status: 'pending_bank_info' };
 }

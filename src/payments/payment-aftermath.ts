@@ -21,8 +21,17 @@ export class PaymentAftermath {
     this.#tax = tax;
   }
 
-  async sent(tx: Tx, payout: Payout, dates: { sentDate: IsoDate; expectedArrivalDate: IsoDate; trackingNumber?: string | undefined }): Promise<void> {
-    await this.#tax.noteIncomeChanged(tx, payout.userId, dates.sentDate, `Payout ${payout.payoutId} was sent after the form was issued.`);
+  async sent(
+    tx: Tx,
+    payout: Payout,
+    dates: { sentDate: IsoDate; expectedArrivalDate: IsoDate; trackingNumber?: string | undefined },
+  ): Promise<void> {
+    await this.#tax.noteIncomeChanged(
+      tx,
+      payout.userId,
+      dates.sentDate,
+      `Payout ${payout.payoutId} was sent after the form was issued.`,
+    );
     await enqueueFor(tx, payout.userId, {
       template: 'payment-sent',
       payoutId: payout.payoutId,
@@ -74,7 +83,12 @@ export class PaymentAftermath {
     await closeAlert(tx, 'payment_completed', payout.payoutId, at);
     if (attempt.status === 'completed') await this.#membership.suspendRemoval(tx, payout.payoutId);
     if (attempt.sentDate) {
-      await this.#tax.noteIncomeChanged(tx, payout.userId, attempt.sentDate, `Payout ${payout.payoutId} came back.`);
+      await this.#tax.noteIncomeChanged(
+        tx,
+        payout.userId,
+        attempt.sentDate,
+        `Payout ${payout.payoutId} came back.`,
+      );
     }
     if (attempt.sentDate === null) return;
     const account = concernsAccount(returnCode);
@@ -83,8 +97,12 @@ export class PaymentAftermath {
       payoutId: payout.payoutId,
       data: {
         netAmount: formatUsd(payout.netCents),
-        reason: account ? 'Your bank did not accept the payment to the account that you gave us.' : 'The payment did not go through.',
-        nextStep: account ? 'Please give us the details of another account.' : 'We are looking into it and will pay you again. You need not do anything.',
+        reason: account
+          ? 'Your bank did not accept the payment to the account that you gave us.'
+          : 'The payment did not go through.',
+        nextStep: account
+          ? 'Please give us the details of another account.'
+          : 'We are looking into it and will pay you again. You need not do anything.',
       },
       at,
     });

@@ -1,6 +1,9 @@
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database } from '../db/client.ts';
-import { renderPaymentInstructions, type MailingAddress } from '../documents/payment-instructions-document.ts';
+import {
+  renderPaymentInstructions,
+  type MailingAddress,
+} from '../documents/payment-instructions-document.ts';
 import { renderReceipt } from '../documents/receipt-document.ts';
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -54,7 +57,9 @@ export class PaymentDocuments {
       payeeName: attempt.payeeName,
       amounts: amountsOf(payout),
       ...(await this.#destination(payout, attempt)),
-      ...(attempt.callbackVerification === null ? {} : { callbackVerification: attempt.callbackVerification }),
+      ...(attempt.callbackVerification === null
+        ? {}
+        : { callbackVerification: attempt.callbackVerification }),
       downloadedBy: actorLabel(actor),
       downloadedAt: this.#clock.now(),
       ...(attempt.status === 'sent' ? { memo: `SENT ON ${attempt.sentDate ?? ''}. DO NOT PAY AGAIN.` } : {}),
@@ -62,8 +67,13 @@ export class PaymentDocuments {
   }
 
   async #destination(payout: Payout, attempt: AttemptRow) {
-    if (attempt.paymentMethod === 'check') return { address: attempt.mailingAddress as unknown as MailingAddress };
-    const numbers = await this.#bankDetails.numbersOf(this.#database.reader, payout.payoutId, attempt.bankDetailsVersion);
+    if (attempt.paymentMethod === 'check')
+      return { address: attempt.mailingAddress as unknown as MailingAddress };
+    const numbers = await this.#bankDetails.numbersOf(
+      this.#database.reader,
+      payout.payoutId,
+      attempt.bankDetailsVersion,
+    );
     const { accountHolderName, routingNumber, accountNumber, accountType } = numbers;
     return { bank: { accountHolderName, routingNumber, accountNumber, accountType } };
   }
@@ -72,7 +82,12 @@ export class PaymentDocuments {
   async receipt(actor: CallerActor, payoutId: string): Promise<Buffer> {
     const { payout, liveAttempt } = await this.#payouts.find(actor, payoutId);
     const { processing } = payout;
-    if (payout.status !== 'completed' || !liveAttempt || !payout.membershipRemovalDate || !processing.completedDate) {
+    if (
+      payout.status !== 'completed' ||
+      !liveAttempt ||
+      !payout.membershipRemovalDate ||
+      !processing.completedDate
+    ) {
       throw new DomainError('NOT_FOUND', 'The receipt exists once the payment is completed.');
     }
     return renderReceipt({
@@ -82,7 +97,9 @@ export class PaymentDocuments {
       ...(payout.bankDetails && liveAttempt.paymentMethod === 'ach'
         ? { accountLast4: payout.bankDetails.accountNumber.slice(-4) }
         : {}),
-      ...(liveAttempt.mailingAddress ? { mailingAddress: liveAttempt.mailingAddress as unknown as MailingAddress } : {}),
+      ...(liveAttempt.mailingAddress
+        ? { mailingAddress: liveAttempt.mailingAddress as unknown as MailingAddress }
+        : {}),
       amounts: amountsOf(payout),
       sentDate: liveAttempt.sentDate ?? processing.completedDate,
       completedDate: processing.completedDate,

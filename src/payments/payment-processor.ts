@@ -17,7 +17,12 @@ import { concernsAccount } from './bank-details-rules.ts';
 import { refuseDetails } from './bank-details-store.ts';
 import { assertProven, FAILURES_BEFORE_REVIEW, type FailureReport } from './failure-rules.ts';
 import type { InstructionsFreezer } from './instructions-freezer.ts';
-import { assertNothingMissing, decideWithholding, payeeDoubt, type InstructionsRequest } from './instructions-rules.ts';
+import {
+  assertNothingMissing,
+  decideWithholding,
+  payeeDoubt,
+  type InstructionsRequest,
+} from './instructions-rules.ts';
 import type { PaymentAftermath } from './payment-aftermath.ts';
 
 /** The document's PaymentInstructions: dollars, masked numbers. */
@@ -98,7 +103,11 @@ export class PaymentProcessor {
    * W9_MISSING, WITHHOLDING_NOT_DUE or COOLOFF_ACTIVE and changes nothing; KYC_NOT_VERIFIED or NAME_MISMATCH after
    * moving the payout to manual review.
    */
-  async generatePaymentInstructions(actor: CallerActor, payoutId: string, request: InstructionsRequest): Promise<PaymentInstructions> {
+  async generatePaymentInstructions(
+    actor: CallerActor,
+    payoutId: string,
+    request: InstructionsRequest,
+  ): Promise<PaymentInstructions> {
     return this.#payouts.actFor(actor, payoutId, 'generate-instructions', async (tx, subject) => {
       const { payout } = subject;
       const paymentMethod = request.paymentMethod ?? payout.paymentMethod;
@@ -112,7 +121,11 @@ export class PaymentProcessor {
       }
       const withholding = decideWithholding(payee, request);
       const { callbackVerification } = request;
-      await this.#freezer.freeze(tx, staff(actor), subject, payee, { paymentMethod, callbackVerification, withholding });
+      await this.#freezer.freeze(tx, staff(actor), subject, payee, {
+        paymentMethod,
+        callbackVerification,
+        withholding,
+      });
       return instructionsOf(await this.#payouts.lock(tx, payoutId));
     });
   }
@@ -129,7 +142,10 @@ export class PaymentProcessor {
       assertDay('expectedArrivalDate', expectedArrivalDate, { from: sentDate });
       if (!(await this.#freezer.stillHolds(tx, subject))) {
         await this.#progress.voidInstructions(tx, subject, actor, 'what they were made from has changed');
-        return new DomainError('INSTRUCTIONS_STALE', 'The payee, address, bank details or W-9 changed after the instructions were made. They are void: do not pay by them.');
+        return new DomainError(
+          'INSTRUCTIONS_STALE',
+          'The payee, address, bank details or W-9 changed after the instructions were made. They are void: do not pay by them.',
+        );
       }
       await changeAttempt(tx, attempt, {
         status: 'sent',
@@ -139,24 +155,50 @@ export class PaymentProcessor {
         expectedArrivalDate,
         trackingNumber: trackingNumber ?? null,
       });
-      const given = { sentDate, expectedArrivalDate, ...(trackingNumber ? { trackingNumber } : {}), ...(notes ? { notes } : {}) };
+      const given = {
+        sentDate,
+        expectedArrivalDate,
+        ...(trackingNumber ? { trackingNumber } : {}),
+        ...(notes ? { notes } : {}),
+      };
       const { completedDate: _old, confirmationNumber: _none, ...processing } = subject.payout.processing;
       const sent = await this.#payouts.change(
         tx,
         subject.payout,
-        { status: 'payment_sent', scheduledDate: expectedArrivalDate, processing: { ...processing, ...given } },
-        { actor, action: 'sent', entityType: 'payment', details: { attempt: attempt.number, sentDate, expectedArrivalDate, ...(trackingNumber ? { trackingNumber } : {}) } },
+        {
+          status: 'payment_sent',
+          scheduledDate: expectedArrivalDate,
+          processing: { ...processing, ...given },
+        },
+        {
+          actor,
+          action: 'sent',
+          entityType: 'payment',
+          details: {
+            attempt: attempt.number,
+            sentDate,
+            expectedArrivalDate,
+            ...(trackingNumber ? { trackingNumber } : {}),
+          },
+        },
       );
       await this.#aftermath.sent(tx, sent, details);
     });
   }
 
   /** The payment has arrived: the receipt exists from now on, and the membership's end is set. */
-  confirmPaymentComplete(actor: CallerActor, payoutId: string, details: CompletionDetails): Promise<PayoutView> {
+  confirmPaymentComplete(
+    actor: CallerActor,
+    payoutId: string,
+    details: CompletionDetails,
+  ): Promise<PayoutView> {
     return this.#payouts.act(actor, payoutId, 'confirm', async (tx, subject) => {
       const attempt = live(subject);
       const { completedDate, confirmationNumber } = details;
-      assertDay('completedDate', completedDate, { from: attempt.sentDate ?? completedDate, to: this.#today() });
+      assertDay('completedDate', completedDate, {
+        from: attempt.sentDate ?? completedDate,
+        to: this.#today(),
+      });
       await changeAttempt(tx, attempt, {
         status: 'completed',
         completedBy: staff(actor).adminId,
@@ -185,7 +227,12 @@ export class PaymentProcessor {
           actor,
           action: 'completed',
           entityType: 'payment',
-          details: { attempt: attempt.number, completedDate, membershipRemovalDate: removalDate, ...(confirmationNumber ? { confirmationNumber } : {}) },
+          details: {
+            attempt: attempt.number,
+            completedDate,
+            membershipRemovalDate: removalDate,
+            ...(confirmationNumber ? { confirmationNumber } : {}),
+          },
         },
       );
       await this.#aftermath.completed(tx, completed, completedDate);
@@ -231,17 +278,33 @@ export class PaymentProcessor {
   }
 
   /** An account that does not work is not used again; after the third failure a person has to look. */
-  async #settleFailure(tx: Tx, actor: CallerActor, payout: Payout, attempt: AttemptRow, returnCode: string | undefined): Promise<void> {
+  async #settleFailure(
+    tx: Tx,
+    actor: CallerActor,
+    payout: Payout,
+    attempt: AttemptRow,
+    returnCode: string | undefined,
+  ): Promise<void> {
     let settled = payout;
     const account = concernsAccount(returnCode) && attempt.paymentMethod === 'ach';
     const subject = await this.#payouts.lock(tx, payout.payoutId);
     const review = subject.failures >= FAILURES_BEFORE_REVIEW;
     if (account && attempt.bankDetailsVersion !== null) {
       await refuseDetails(tx, payout.payoutId, attempt.bankDetailsVersion, this.#clock.now());
-      const patch = { bankDetails: null, bankDetailsVersion: null, ...(review ? {} : { status: 'pending_bank_info' as const }) };
+      const patch = {
+        bankDetails: null,
+        bankDetailsVersion: null,
+        ...(review ? {} : { status: 'pending_bank_info' as const }),
+      };
       settled = await this.#payouts.change(tx, payout, patch, { actor, action: 'bank_details_refused' });
     }
-    if (review) await this.#progress.hold(tx, { ...subject, payout: settled }, actor, `THIRD_FAILURE: ${subject.failures} payments have failed.`);
+    if (review)
+      await this.#progress.hold(
+        tx,
+        { ...subject, payout: settled },
+        actor,
+        `THIRD_FAILURE: ${subject.failures} payments have failed.`,
+      );
   }
 
   #today(): IsoDate {
@@ -294,8 +357,12 @@ function assertDay(field: string, day: IsoDate, bounds: { from?: IsoDate; to?: I
   const late = bounds.to !== undefined && day > bounds.to;
   if (!early && !late) return;
   const message = early ? `must not be before ${bounds.from}` : `must not be after ${bounds.to}`;
-  throw new DomainError('VALIDATION_ERROR', `${field} ${message}.`, { issues: [{ path: `body.${field}`, message }] });
+  throw new DomainError('VALIDATION_ERROR', `${field} ${message}.`, {
+    issues: [{ path: `body.${field}`, message }],
+  });
 }
 
 const withoutMissing = (report: FailureReport): Record<string, string> =>
-  Object.fromEntries(Object.entries(report).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  Object.fromEntries(
+    Object.entries(report).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );

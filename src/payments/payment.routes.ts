@@ -81,8 +81,13 @@ const exampleInstructions: PaymentInstructions = {
 const instructionsBody = z
   .strictObject({
     paymentMethod: z.enum(PAYMENT_METHODS).optional(),
-    applyBackupWithholding: z.boolean().optional().meta({ description: 'Withhold 24%, there being no approved W-9.' }),
-    reason: paragraph(1000).optional().meta({ description: 'Why tax is withheld; required with applyBackupWithholding.' }),
+    applyBackupWithholding: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Withhold 24%, there being no approved W-9.' }),
+    reason: paragraph(1000)
+      .optional()
+      .meta({ description: 'Why tax is withheld; required with applyBackupWithholding.' }),
     callbackVerification: paragraph(1000)
       .optional()
       .meta({ description: 'Who called the member back about changed bank details, and when.' }),
@@ -92,7 +97,11 @@ const instructionsBody = z
     message: 'is required with applyBackupWithholding',
   });
 
-export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDocuments, bankDetails: BankDetailsService): Route[] {
+export function paymentRoutes(
+  processor: PaymentProcessor,
+  documents: PaymentDocuments,
+  bankDetails: BankDetailsService,
+): Route[] {
   return [
     route({
       ...payoutMove,
@@ -100,7 +109,8 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
       path: '/api/payouts/:id/generate-instructions',
       tag,
       summary: 'Generate payment instructions',
-      description: 'Freezes amounts and payee under a hash. Without an approved W-9 backup withholding must be asked for.',
+      description:
+        'Freezes amounts and payee under a hash. Without an approved W-9 backup withholding must be asked for.',
       needs: 'instructions.generate',
       body: instructionsBody,
       reply: instructionsView,
@@ -138,7 +148,8 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
       path: '/api/payouts/:id/mark-sent',
       tag,
       summary: 'Record that the payment has been sent',
-      description: 'Never by whoever generated the instructions. Checks once more that nothing has changed since.',
+      description:
+        'Never by whoever generated the instructions. Checks once more that nothing has changed since.',
       needs: 'payments.mark-sent',
       body: z.strictObject({
         sentDate: isoDate,
@@ -161,7 +172,10 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
       summary: 'Confirm that the payment has arrived',
       needs: 'payments.confirm',
       body: z.strictObject({ completedDate: isoDate, confirmationNumber: line(100).optional() }),
-      example: { body: { completedDate: '2026-11-24', confirmationNumber: 'CONF-1' }, reply: { ...examplePayout, status: 'completed' } },
+      example: {
+        body: { completedDate: '2026-11-24', confirmationNumber: 'CONF-1' },
+        reply: { ...examplePayout, status: 'completed' },
+      },
       handle: ({ actor, params, body }) => processor.confirmPaymentComplete(actor, params.id, body),
     }),
     route({
@@ -170,7 +184,8 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
       path: '/api/payouts/:id/fail',
       tag,
       summary: 'Record that a payment failed or came back',
-      description: 'A payment that was sent needs evidence: returnCode for ACH, stopPaymentReference for a check.',
+      description:
+        'A payment that was sent needs evidence: returnCode for ACH, stopPaymentReference for a check.',
       needs: 'payments.fail',
       body: z.strictObject({
         reason: paragraph(1000),
@@ -181,7 +196,10 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
         stopPaymentReference: line(100).optional(),
       }),
       errors: ['INVALID_STATE', 'SEPARATION_OF_DUTIES', 'FAILURE_NOT_PROVEN'],
-      example: { body: { reason: 'Returned by the bank.', returnCode: 'R01' }, reply: { ...examplePayout, status: 'payment_failed' } },
+      example: {
+        body: { reason: 'Returned by the bank.', returnCode: 'R01' },
+        reply: { ...examplePayout, status: 'payment_failed' },
+      },
       handle: ({ actor, params, body }) => processor.handlePaymentFailure(actor, params.id, body),
     }),
     route({
@@ -195,7 +213,8 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
       files: [PDF],
       reply: undefined,
       errors: [],
-      handle: async ({ actor, params }) => new Download(PDF, `${params.id}-receipt.pdf`, await documents.receipt(actor, params.id)),
+      handle: async ({ actor, params }) =>
+        new Download(PDF, `${params.id}-receipt.pdf`, await documents.receipt(actor, params.id)),
     }),
     route({
       ...payoutMove,
@@ -211,7 +230,11 @@ export function paymentRoutes(processor: PaymentProcessor, documents: PaymentDoc
       errors: ['SEPARATION_OF_DUTIES', 'STEP_UP_REQUIRED'],
       example: {
         body: { reason: 'The bank asks for the account number of a returned payment.' },
-        reply: { payoutId: examplePayout.payoutId, routingNumber: '021000021', accountNumber: '000123456789' },
+        reply: {
+          payoutId: examplePayout.payoutId,
+          routingNumber: '021000021',
+          accountNumber: '000123456789',
+        },
       },
       handle: ({ actor, params, body }) => bankDetails.reveal(actor, params.id, body.reason),
     }),

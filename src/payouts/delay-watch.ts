@@ -31,7 +31,8 @@ export class DelayWatch {
     const sentBefore = isoDateOf(addDays(now, -PAYMENT_DAYS));
     for (const payout of await this.#sent()) {
       const { sentDate } = payout.processing;
-      if (sentDate !== undefined && sentDate < sentBefore && (await this.#warnOfPayment(payout, now))) delayedPayments += 1;
+      if (sentDate !== undefined && sentDate < sentBefore && (await this.#warnOfPayment(payout, now)))
+        delayedPayments += 1;
     }
     return { overdueApprovals, delayedPayments };
   }

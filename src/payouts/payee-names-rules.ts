@@ -1,7 +1,17 @@
 /** Compares a payee's names (specification, section 8): case, accents, order, punctuation and middle names aside. */
 
 /** Letters that Unicode does not take apart into a base letter and an accent. */
-const LETTERS: Record<string, string> = { ł: 'l', ø: 'o', đ: 'd', ß: 'ss', æ: 'ae', œ: 'oe', þ: 'th', ð: 'd', ı: 'i' };
+const LETTERS: Record<string, string> = {
+  ł: 'l',
+  ø: 'o',
+  đ: 'd',
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+  þ: 'th',
+  ð: 'd',
+  ı: 'i',
+};
 
 /** The words of a name in lower case, without accents and punctuation, in the order written. */
 export function nameWords(name: string): string[] {
@@ -35,7 +45,8 @@ export const allNamesMatch = (names: readonly (string | undefined)[]): boolean =
 export const namesKey = (...names: readonly (string | undefined)[]): string =>
   names.map((name) => nameWords(name ?? '').join(' ')).join(' | ');
 
-const sameWords = (a: string[], b: string[]) => a.length === b.length && [...a].sort().join(' ') === [...b].sort().join(' ');
+const sameWords = (a: string[], b: string[]) =>
+  a.length === b.length && [...a].sort().join(' ') === [...b].sort().join(' ');
 
 const outer = (words: string[]): string[] => [words[0] ?? '', words.at(-1) ?? ''];
 

@@ -119,8 +119,12 @@ function whoMay(permission: Permission): string {
 }
 
 /** What this caller may do now, and why not the rest. Members get their own actions, staff theirs. */
-export function allowedActions(actor: Actor, subject: PayoutCase): { action: PayoutAction; allowed: boolean; reason?: string }[] {
-  const isPayee = (actor.kind === 'staff' || actor.kind === 'member') && actor.userId === subject.payout.userId;
+export function allowedActions(
+  actor: Actor,
+  subject: PayoutCase,
+): { action: PayoutAction; allowed: boolean; reason?: string }[] {
+  const isPayee =
+    (actor.kind === 'staff' || actor.kind === 'member') && actor.userId === subject.payout.userId;
   const actions = [...(actor.kind === 'member' ? [] : STAFF_ACTIONS), ...(isPayee ? MEMBER_ACTIONS : [])];
   return actions.map((action) => {
     const refusal = refusalOf(action, actor, subject);

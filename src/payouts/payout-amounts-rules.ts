@@ -10,9 +10,18 @@ export interface PayoutAmounts {
 }
 
 /** Backup withholding is of the gross (IRC section 3406), rounded half up to the cent. */
-export function payoutAmounts(grossCents: Cents, retentionFeeCents: Cents, withholdingBasisPoints: number): PayoutAmounts {
+export function payoutAmounts(
+  grossCents: Cents,
+  retentionFeeCents: Cents,
+  withholdingBasisPoints: number,
+): PayoutAmounts {
   const withheldCents = shareOf(grossCents, withholdingBasisPoints);
-  return { grossCents, retentionFeeCents, withheldCents, netCents: grossCents - retentionFeeCents - withheldCents };
+  return {
+    grossCents,
+    retentionFeeCents,
+    withheldCents,
+    netCents: grossCents - retentionFeeCents - withheldCents,
+  };
 }
 
 /** The lines of the breakdown in the document's words, in dollars; deductions are negative. */
@@ -20,7 +29,9 @@ export function breakdownOf(amounts: PayoutAmounts): { description: string; amou
   return [
     { description: 'Gross Payout', amount: dollars(amounts.grossCents) },
     { description: 'Retention Fee (Next Year)', amount: -dollars(amounts.retentionFeeCents) },
-    ...(amounts.withheldCents > 0 ? [{ description: 'Backup Withholding', amount: -dollars(amounts.withheldCents) }] : []),
+    ...(amounts.withheldCents > 0
+      ? [{ description: 'Backup Withholding', amount: -dollars(amounts.withheldCents) }]
+      : []),
     { description: 'Net Payout', amount: dollars(amounts.netCents) },
   ];
 }
@@ -35,7 +46,11 @@ export const processingAmounts = (amounts: PayoutAmounts): Processing => ({
 });
 
 /** The `tax_withholding` column: `net_payout_amount` is gross - withheld, as the document has it. */
-export const withholdingRecord = (amounts: PayoutAmounts, basisPoints: number, reason: string): TaxWithholding => ({
+export const withholdingRecord = (
+  amounts: PayoutAmounts,
+  basisPoints: number,
+  reason: string,
+): TaxWithholding => ({
   withholding_rate: basisPoints / 10_000,
   withheld_amount: dollars(amounts.withheldCents),
   net_payout_amount: dollars(amounts.grossCents - amounts.withheldCents),

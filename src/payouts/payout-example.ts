@@ -31,6 +31,10 @@ export const examplePayout: PayoutView = {
   version: 2,
   allowedActions: [
     { action: 'approve', allowed: true },
-    { action: 'mark-sent', allowed: false, reason: 'The payout is pending_approval; mark-sent needs it to be ready_for_payment.' },
+    {
+      action: 'mark-sent',
+      allowed: false,
+      reason: 'The payout is pending_approval; mark-sent needs it to be ready_for_payment.',
+    },
   ],
 };

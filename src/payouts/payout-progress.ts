@@ -29,13 +29,24 @@ export class PayoutProgress {
     if (!STANDINGS.includes(payout.status)) return payout;
     const standing = standingOf(payout, await readPayeeFacts(tx, payout.userId));
     if (standing === payout.status || !canMove(payout.status, standing)) return payout;
-    const moved = await this.#payouts.change(tx, payout, { status: standing }, { actor: SELF, action: 'advanced' });
+    const moved = await this.#payouts.change(
+      tx,
+      payout,
+      { status: standing },
+      { actor: SELF, action: 'advanced' },
+    );
     await this.#ask(tx, moved, standing);
     return moved;
   }
 
   /** Makes the live instructions void because `reason`, takes back what they withheld, and moves to what is missing. */
-  async voidInstructions(tx: Tx, subject: PayoutCase, actor: Actor, reason: string, extra: PayoutPatch = {}): Promise<Payout> {
+  async voidInstructions(
+    tx: Tx,
+    subject: PayoutCase,
+    actor: Actor,
+    reason: string,
+    extra: PayoutPatch = {},
+  ): Promise<Payout> {
     const { payout } = subject;
     const changed = { ...payout, ...extra };
     const standing = standingOf(changed, await readPayeeFacts(tx, payout.userId));
@@ -52,7 +63,11 @@ export class PayoutProgress {
 
   async voidAttempt(tx: Tx, { liveAttempt }: PayoutCase, reason: string): Promise<void> {
     if (liveAttempt?.status !== 'ready') return;
-    await changeAttempt(tx, liveAttempt, { status: 'voided', voidedAt: this.#clock.now(), voidReason: reason });
+    await changeAttempt(tx, liveAttempt, {
+      status: 'voided',
+      voidedAt: this.#clock.now(),
+      voidReason: reason,
+    });
   }
 
   /** Puts a payout aside for a person to look at, from whatever status allows it. */
@@ -62,7 +77,12 @@ export class PayoutProgress {
     const held = await this.#payouts.change(
       tx,
       payout,
-      { ...withoutWithholding(payout), status: 'requires_manual_review', heldFrom: payout.status, holdReason: reason },
+      {
+        ...withoutWithholding(payout),
+        status: 'requires_manual_review',
+        heldFrom: payout.status,
+        holdReason: reason,
+      },
       { actor, action: 'held', details: { reason, heldFrom: payout.status } },
     );
     const at = this.#clock.now();
@@ -90,7 +110,8 @@ export class PayoutProgress {
     if (standing === 'pending_bank_info' && payout.paymentMethod === 'ach') {
       await enqueueFor(tx, payout.userId, { ...message, template: 'bank-info-wanted' });
     }
-    if (standing === 'pending_tax_info') await enqueueFor(tx, payout.userId, { ...message, template: 'tax-info-wanted' });
+    if (standing === 'pending_tax_info')
+      await enqueueFor(tx, payout.userId, { ...message, template: 'tax-info-wanted' });
   }
 }
 

@@ -25,7 +25,9 @@ export interface PayeeFacts {
 export async function readPayeeFacts(reader: Reader, userId: string): Promise<PayeeFacts> {
   const [[person], [kyc], [address], [w9]] = await Promise.all([
     reader
-      .select({ name: sql<string>`concat_ws(' ', ${users.firstName}, ${users.middleName}, ${users.lastName})` })
+      .select({
+        name: sql<string>`concat_ws(' ', ${users.firstName}, ${users.middleName}, ${users.lastName})`,
+      })
       .from(users)
       .where(eq(users.id, userId)),
     reader
@@ -63,8 +65,12 @@ export async function readPayeeFacts(reader: Reader, userId: string): Promise<Pa
 export type Standing = 'approved' | 'pending_bank_info' | 'pending_tax_info';
 
 /** Where an approved payout stands, by what is there: bank details (or an address for a check) first, then the W-9. */
-export function standingOf(payout: Pick<Payout, 'paymentMethod' | 'bankDetailsVersion'>, payee: PayeeFacts): Standing {
-  const canBePaid = payout.paymentMethod === 'ach' ? payout.bankDetailsVersion !== null : payee.address !== undefined;
+export function standingOf(
+  payout: Pick<Payout, 'paymentMethod' | 'bankDetailsVersion'>,
+  payee: PayeeFacts,
+): Standing {
+  const canBePaid =
+    payout.paymentMethod === 'ach' ? payout.bankDetailsVersion !== null : payee.address !== undefined;
   if (!canBePaid) return 'pending_bank_info';
   return payee.w9 ? 'approved' : 'pending_tax_info';
 }

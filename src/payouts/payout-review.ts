@@ -45,7 +45,11 @@ export class PayoutReview {
       const payee = await readPayeeFacts(tx, payout.userId);
       const status = resumedStatus(payout.heldFrom, () => standingOf(payout, payee));
       const held = payout.holdReason?.startsWith('NAME_MISMATCH') === true;
-      const accepted = namesKey(payee.legalName, payee.w9?.data.legalName, payout.bankDetails?.accountHolderName);
+      const accepted = namesKey(
+        payee.legalName,
+        payee.w9?.data.legalName,
+        payout.bankDetails?.accountHolderName,
+      );
       const resumed = await this.#payouts.change(
         tx,
         payout,
@@ -60,7 +64,8 @@ export class PayoutReview {
         { actor, action: 'resumed', details: { note } },
       );
       await closeAlert(tx, 'manual_review', payoutId, this.#clock.now());
-      if (status === 'pending_approval') await this.#newRound.askForApproval(tx, resumed, `${actorLabel(actor)} (a new round)`);
+      if (status === 'pending_approval')
+        await this.#newRound.askForApproval(tx, resumed, `${actorLabel(actor)} (a new round)`);
     });
   }
 
@@ -92,7 +97,10 @@ export class PayoutReview {
 
   #withNote(payout: Payout, actor: CallerActor, note: string): Payout['internalNotes'] {
     if (actor.kind !== 'staff') throw new DomainError('FORBIDDEN', 'Only staff write notes.');
-    return [...payout.internalNotes, { adminId: actor.adminId, note, timestamp: this.#clock.now().toISOString() }];
+    return [
+      ...payout.internalNotes,
+      { adminId: actor.adminId, note, timestamp: this.#clock.now().toISOString() },
+    ];
   }
 }
 

@@ -8,30 +8,29 @@ import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
 import { payoutFromRow, type AttemptRow, type Payout, type PayoutCase } from './payout.ts';
 
 /** Columns that a change may set; amounts come in cents. */
-export interface PayoutPatch
-  extends Partial<
-    Pick<
-      Payout,
-      | 'approvalWorkflow'
-      | 'approvalRound'
-      | 'approvedAt'
-      | 'scheduledDate'
-      | 'paymentMethod'
-      | 'bankDetails'
-      | 'bankDetailsVersion'
-      | 'bankDetailsChangedAt'
-      | 'taxWithholding'
-      | 'processing'
-      | 'receiptUrl'
-      | 'internalNotes'
-      | 'membershipRemovalDate'
-      | 'heldFrom'
-      | 'holdReason'
-      | 'acceptedNames'
-      | 'withheldCents'
-      | 'netCents'
-    >
-  > {
+export interface PayoutPatch extends Partial<
+  Pick<
+    Payout,
+    | 'approvalWorkflow'
+    | 'approvalRound'
+    | 'approvedAt'
+    | 'scheduledDate'
+    | 'paymentMethod'
+    | 'bankDetails'
+    | 'bankDetailsVersion'
+    | 'bankDetailsChangedAt'
+    | 'taxWithholding'
+    | 'processing'
+    | 'receiptUrl'
+    | 'internalNotes'
+    | 'membershipRemovalDate'
+    | 'heldFrom'
+    | 'holdReason'
+    | 'acceptedNames'
+    | 'withheldCents'
+    | 'netCents'
+  >
+> {
   status?: PayoutStatus;
 }
 
@@ -46,7 +45,11 @@ export interface PayoutFilter {
 
 /** Locks the payout for the rest of the transaction and reads all that decides about it. */
 export async function lockCase(tx: Tx, payoutId: string): Promise<PayoutCase | undefined> {
-  const rows = await tx.select().from(payoutManagement).where(eq(payoutManagement.payoutId, payoutId)).for('update');
+  const rows = await tx
+    .select()
+    .from(payoutManagement)
+    .where(eq(payoutManagement.payoutId, payoutId))
+    .for('update');
   const [subject] = await casesOf(tx, rows.map(payoutFromRow));
   return subject;
 }
@@ -66,7 +69,8 @@ export async function listCases(reader: Reader, filter: PayoutFilter): Promise<P
     filter.userId && eq(payoutManagement.userId, filter.userId),
     filter.from && gte(createdAt, filter.from),
     filter.to && lt(createdAt, filter.to),
-    after && sql`(${createdAt}, ${payoutId}) < (${cursorInstant(after[0]).toISOString()}::timestamptz, ${String(after[1])})`,
+    after &&
+      sql`(${createdAt}, ${payoutId}) < (${cursorInstant(after[0]).toISOString()}::timestamptz, ${String(after[1])})`,
   ].map((condition) => (condition === '' ? undefined : condition));
   const rows = await reader
     .select({ ...getTableColumns(payoutManagement), auditTrail: sql<Payout['auditTrail']>`'[]'::jsonb` })
@@ -78,7 +82,11 @@ export async function listCases(reader: Reader, filter: PayoutFilter): Promise<P
 }
 
 /** Locks every payout of a member that is not at its end, oldest first. */
-export async function lockOpenCasesOf(tx: Tx, userId: string, statuses: readonly PayoutStatus[]): Promise<PayoutCase[]> {
+export async function lockOpenCasesOf(
+  tx: Tx,
+  userId: string,
+  statuses: readonly PayoutStatus[],
+): Promise<PayoutCase[]> {
   const rows = await tx
     .select()
     .from(payoutManagement)
@@ -89,11 +97,20 @@ export async function lockOpenCasesOf(tx: Tx, userId: string, statuses: readonly
 }
 
 /** The member's newest payout, of those that were approved unless `hidden` are wanted too. */
-export async function findLatestId(reader: Reader, userId: string, hidden: boolean): Promise<string | undefined> {
+export async function findLatestId(
+  reader: Reader,
+  userId: string,
+  hidden: boolean,
+): Promise<string | undefined> {
   const [row] = await reader
     .select({ payoutId: payoutManagement.payoutId })
     .from(payoutManagement)
-    .where(and(eq(payoutManagement.userId, userId), hidden ? undefined : sql`${payoutManagement.approvedAt} IS NOT NULL`))
+    .where(
+      and(
+        eq(payoutManagement.userId, userId),
+        hidden ? undefined : sql`${payoutManagement.approvedAt} IS NOT NULL`,
+      ),
+    )
     .orderBy(desc(payoutManagement.createdAt), desc(payoutManagement.payoutId))
     .limit(1);
   return row?.payoutId;
@@ -103,8 +120,16 @@ async function casesOf(reader: Reader, payouts: Payout[]): Promise<PayoutCase[]>
   if (payouts.length === 0) return [];
   const ids = payouts.map(({ payoutId }) => payoutId);
   const [approvals, attempts] = await Promise.all([
-    reader.select().from(payoutApprovals).where(inArray(payoutApprovals.payoutId, ids)).orderBy(asc(payoutApprovals.decidedAt)),
-    reader.select().from(paymentAttempts).where(inArray(paymentAttempts.payoutId, ids)).orderBy(asc(paymentAttempts.number)),
+    reader
+      .select()
+      .from(payoutApprovals)
+      .where(inArray(payoutApprovals.payoutId, ids))
+      .orderBy(asc(payoutApprovals.decidedAt)),
+    reader
+      .select()
+      .from(paymentAttempts)
+      .where(inArray(paymentAttempts.payoutId, ids))
+      .orderBy(asc(paymentAttempts.number)),
   ]);
   return payouts.map((payout) => {
     const own = attempts.filter(({ payoutId }) => payoutId === payout.payoutId);
@@ -141,7 +166,8 @@ export async function changePayout(
   at: Date,
 ): Promise<Payout> {
   const { withheldCents, netCents, ...columns } = patch;
-  if (patch.status !== undefined && !canMove(payout.status, patch.status)) throw cannotMove(payout, patch.status);
+  if (patch.status !== undefined && !canMove(payout.status, patch.status))
+    throw cannotMove(payout, patch.status);
   const [row] = await tx
     .update(payoutManagement)
     .set({

@@ -51,27 +51,47 @@ export const payoutView = z
     paymentMethod: z.enum(PAYMENT_METHODS),
     bankDetails: bankDetailsView.nullable(),
     taxWithholding: z
-      .object({ withholdingRate: z.number(), withheldAmount: money, netPayoutAmount: money, reason: z.string() })
+      .object({
+        withholdingRate: z.number(),
+        withheldAmount: money,
+        netPayoutAmount: money,
+        reason: z.string(),
+      })
       .nullable(),
     processing: z.record(z.string(), z.unknown()),
     receiptUrl: z.string().nullable(),
-    internalNotes: z.array(z.object({ adminId: z.number().int(), note: z.string(), timestamp: instant })).optional(),
+    internalNotes: z
+      .array(z.object({ adminId: z.number().int(), note: z.string(), timestamp: instant }))
+      .optional(),
     auditTrail: z
-      .array(z.object({ action: z.string(), actor: z.string(), timestamp: instant, details: z.record(z.string(), z.unknown()) }))
+      .array(
+        z.object({
+          action: z.string(),
+          actor: z.string(),
+          timestamp: instant,
+          details: z.record(z.string(), z.unknown()),
+        }),
+      )
       .optional(),
     holdReason: z.string().nullable().optional(),
     heldFrom: z.enum(PAYOUT_STATUSES).nullable().optional(),
     createdAt: instant,
     updatedAt: instant,
     version: z.number().int().meta({ description: 'Grows with every change.' }),
-    allowedActions: z.array(z.object({ action: z.enum(PAYOUT_ACTIONS), allowed: z.boolean(), reason: z.string().optional() })),
+    allowedActions: z.array(
+      z.object({ action: z.enum(PAYOUT_ACTIONS), allowed: z.boolean(), reason: z.string().optional() }),
+    ),
   })
   .meta({ id: 'Payout', description: "The document's PayoutManagementRecord, with masked bank details." });
 
 export type PayoutView = z.input<typeof payoutView>;
 
 /** The payout as this caller may see it. Staff see all but numbers; the payee sees nothing of who decided what. */
-export function viewPayout(actor: CallerActor, subject: PayoutCase, options: { withTrail: boolean }): PayoutView {
+export function viewPayout(
+  actor: CallerActor,
+  subject: PayoutCase,
+  options: { withTrail: boolean },
+): PayoutView {
   const { payout } = subject;
   const common: PayoutView = {
     id: payout.id,
@@ -120,5 +140,5 @@ function withoutStaffRemarks(view: PayoutView): PayoutView {
   return { ...view, processing };
 }
 
-const dayAsInstant = (day: string | null): string | null => (day === null ? null : startOfDay(day).toISOString());
-
+const dayAsInstant = (day: string | null): string | null =>
+  day === null ? null : startOfDay(day).toISOString();

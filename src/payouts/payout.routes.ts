@@ -9,11 +9,19 @@ import type { Payouts } from './payouts.ts';
 
 const tag = 'Payouts';
 const subject = ({ id = '' }: Record<string, string>) => ({ entityType: 'payout' as const, entityId: id });
-const reasonBody = z.strictObject({ reason: paragraph(1000).meta({ description: 'Why; kept with the payout.' }) });
+const reasonBody = z.strictObject({
+  reason: paragraph(1000).meta({ description: 'Why; kept with the payout.' }),
+});
 const noteBody = z.strictObject({ note: paragraph(2000).meta({ description: 'Kept with the payout.' }) });
 
 /** A move that takes a reason or a note and answers with the payout. */
-const move = { tag, params: payoutParams, reply: payoutView, subject, errors: ['INVALID_STATE', 'SEPARATION_OF_DUTIES'] as const };
+const move = {
+  tag,
+  params: payoutParams,
+  reply: payoutView,
+  subject,
+  errors: ['INVALID_STATE', 'SEPARATION_OF_DUTIES'] as const,
+};
 
 export function payoutRoutes(payouts: Payouts, review: PayoutReview): Route[] {
   return [
@@ -62,7 +70,8 @@ export function payoutRoutes(payouts: Payouts, review: PayoutReview): Route[] {
       method: 'post',
       path: '/api/payouts/:id/resume',
       summary: 'Take a payout back from manual review',
-      description: 'It goes back to where it came from: to a new round of approvals, or to what is missing by now.',
+      description:
+        'It goes back to where it came from: to a new round of approvals, or to what is missing by now.',
       needs: 'payouts.resume',
       body: noteBody,
       example: { body: { note: 'Called the member: all is well.' }, reply: examplePayout },
@@ -85,7 +94,10 @@ export function payoutRoutes(payouts: Payouts, review: PayoutReview): Route[] {
       summary: 'Add an internal note',
       needs: 'payouts.note',
       body: noteBody,
-      example: { body: { note: 'Asked the member for their bank details by telephone.' }, reply: examplePayout },
+      example: {
+        body: { note: 'Asked the member for their bank details by telephone.' },
+        reply: examplePayout,
+      },
       handle: ({ actor, params, body }) => review.note(actor, params.id, body.note),
     }),
   ];

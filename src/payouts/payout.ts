@@ -13,7 +13,13 @@ export interface Payout extends Omit<PayoutRow, 'amount' | 'retentionFee' | 'wit
   netCents: Cents;
 }
 
-export function payoutFromRow({ amount, retentionFee, withheldAmount, netAmount, ...row }: PayoutRow): Payout {
+export function payoutFromRow({
+  amount,
+  retentionFee,
+  withheldAmount,
+  netAmount,
+  ...row
+}: PayoutRow): Payout {
   return {
     ...row,
     grossCents: centsFromDecimal(amount),

@@ -6,7 +6,16 @@ import { DomainError, notFound } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
 import { refusalOf, type PayoutAction } from './payout-actions-rules.ts';
-import { changePayout, findCase, findLatestId, listCases, lockCase, lockOpenCasesOf, type PayoutFilter, type PayoutPatch } from './payout-store.ts';
+import {
+  changePayout,
+  findCase,
+  findLatestId,
+  listCases,
+  lockCase,
+  lockOpenCasesOf,
+  type PayoutFilter,
+  type PayoutPatch,
+} from './payout-store.ts';
 import { viewPayout, type PayoutView } from './payout-view.ts';
 import { isVisibleToPayee, type Payout, type PayoutCase } from './payout.ts';
 
@@ -65,14 +74,23 @@ export class Payouts {
     return outcome;
   }
 
-  #assertMay(actor: CallerActor, subject: PayoutCase, action: PayoutAction, version: number | undefined): void {
+  #assertMay(
+    actor: CallerActor,
+    subject: PayoutCase,
+    action: PayoutAction,
+    version: number | undefined,
+  ): void {
     if (!isVisibleTo(actor, subject.payout)) throw notFound('payout', subject.payout.payoutId);
     const refusal = refusalOf(action, actor, subject);
     if (refusal?.code === 'FORBIDDEN') throw new DomainError(refusal.code, refusal.message);
     if (version !== undefined && version !== subject.payout.version) {
-      throw new DomainError('STALE_VERSION', 'The payout has changed since you saw it. Read it again before you decide.', {
-        currentVersion: subject.payout.version,
-      });
+      throw new DomainError(
+        'STALE_VERSION',
+        'The payout has changed since you saw it. Read it again before you decide.',
+        {
+          currentVersion: subject.payout.version,
+        },
+      );
     }
     if (refusal) throw new DomainError(refusal.code, refusal.message);
   }
@@ -93,8 +111,18 @@ export class Payouts {
     const at = this.#clock.now();
     const status = patch.status !== undefined && patch.status !== payout.status ? patch.status : undefined;
     const details = { ...record.details, ...(status ? { status } : {}) };
-    const entry = { action: record.action, actor: actorLabel(record.actor), timestamp: at.toISOString(), details };
-    const changed = await changePayout(tx, payout, { ...patch, auditTrail: [...payout.auditTrail, entry] }, at);
+    const entry = {
+      action: record.action,
+      actor: actorLabel(record.actor),
+      timestamp: at.toISOString(),
+      details,
+    };
+    const changed = await changePayout(
+      tx,
+      payout,
+      { ...patch, auditTrail: [...payout.auditTrail, entry] },
+      at,
+    );
     await recordAudit(tx, {
       actor: record.actor,
       at,
@@ -113,7 +141,11 @@ export class Payouts {
   }
 
   /** As `get`, with all that decides about the payout. */
-  async find(actor: CallerActor, payoutId: string, reader: Reader = this.#database.reader): Promise<PayoutCase> {
+  async find(
+    actor: CallerActor,
+    payoutId: string,
+    reader: Reader = this.#database.reader,
+  ): Promise<PayoutCase> {
     const subject = await findCase(reader, payoutId);
     if (!subject || !isVisibleTo(actor, subject.payout)) throw notFound('payout', payoutId);
     return subject;
@@ -121,13 +153,20 @@ export class Payouts {
 
   /** The member's newest payout; staff also see one that is not approved yet. Throws NOT_FOUND. */
   async findLatestOf(actor: CallerActor, userId: string): Promise<PayoutCase> {
-    const payoutId = await findLatestId(this.#database.reader, userId, actor.kind === 'staff' && actor.userId !== userId);
+    const payoutId = await findLatestId(
+      this.#database.reader,
+      userId,
+      actor.kind === 'staff' && actor.userId !== userId,
+    );
     const subject = payoutId && (await findCase(this.#database.reader, payoutId));
     if (!subject) throw new DomainError('NOT_FOUND', 'The member has no payout.');
     return subject;
   }
 
-  async list(actor: CallerActor, filter: Omit<PayoutFilter, 'limit'> & { limit?: number | undefined }): Promise<Page<PayoutView>> {
+  async list(
+    actor: CallerActor,
+    filter: Omit<PayoutFilter, 'limit'> & { limit?: number | undefined },
+  ): Promise<Page<PayoutView>> {
     const limit = filter.limit ?? DEFAULT_PAGE;
     const rows = await listCases(this.#database.reader, { ...filter, limit });
     return pageOf(
@@ -140,4 +179,5 @@ export class Payouts {
 }
 
 const isVisibleTo = (actor: CallerActor, payout: Payout): boolean =>
-  actor.kind === 'staff' || (actor.kind === 'member' && actor.userId === payout.userId && isVisibleToPayee(payout));
+  actor.kind === 'staff' ||
+  (actor.kind === 'member' && actor.userId === payout.userId && isVisibleToPayee(payout));

@@ -8,7 +8,17 @@ import { newFormId } from '../kernel/ids.ts';
 import { decimalFromCents, dollars, shareOf, type Cents } from '../kernel/money.ts';
 import { enqueueFor } from '../notifications/outbox.ts';
 import { readPayeeFacts } from '../payouts/payout-requirements.ts';
-import { findLive1099, findW9, insertForm, listLive1099s, lockForm, moveForm, readYearIncome, type TaxFormRow, type YearIncome } from './tax-store.ts';
+import {
+  findLive1099,
+  findW9,
+  insertForm,
+  listLive1099s,
+  lockForm,
+  moveForm,
+  readYearIncome,
+  type TaxFormRow,
+  type YearIncome,
+} from './tax-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
 
 /** The document's W9Status. */
@@ -55,7 +65,10 @@ export class TaxComplianceService {
   }
 
   async checkW9Status(userId: string, reader: Reader = this.#database.reader): Promise<W9Status> {
-    const [approved, submitted] = await Promise.all([findW9(reader, userId, 'approved'), findW9(reader, userId, 'submitted')]);
+    const [approved, submitted] = await Promise.all([
+      findW9(reader, userId, 'approved'),
+      findW9(reader, userId, 'submitted'),
+    ]);
     const form = approved ?? submitted;
     return {
       hasW9: form !== undefined,
@@ -91,8 +104,12 @@ export class TaxComplianceService {
       readYearIncome(this.#database.reader, taxYear),
     ]);
     const withForm = new Set(issued.map(({ userId }) => userId));
-    const due = incomes.filter((income) => !withForm.has(income.userId) && needsForm(terms, income.incomeCents, income.withheldCents));
-    const drafts = await Promise.all(due.map((income) => this.#draft(this.#database.reader, income, taxYear)));
+    const due = incomes.filter(
+      (income) => !withForm.has(income.userId) && needsForm(terms, income.incomeCents, income.withheldCents),
+    );
+    const drafts = await Promise.all(
+      due.map((income) => this.#draft(this.#database.reader, income, taxYear)),
+    );
     return [...issued.map(form1099FromRow), ...drafts];
   }
 
@@ -134,10 +151,20 @@ export class TaxComplianceService {
 
   #assertEnded(taxYear: number): void {
     if (taxYear < this.#clock.now().getUTCFullYear()) return;
-    throw new DomainError('YEAR_NOT_ENDED', `The year ${taxYear} has not ended. Its drafts can be read meanwhile.`, { taxYear });
+    throw new DomainError(
+      'YEAR_NOT_ENDED',
+      `The year ${taxYear} has not ended. Its drafts can be read meanwhile.`,
+      { taxYear },
+    );
   }
 
-  async #issue(tx: Tx, actor: CallerActor, userId: string, taxYear: number, corrects?: TaxFormRow): Promise<TaxFormRow | undefined> {
+  async #issue(
+    tx: Tx,
+    actor: CallerActor,
+    userId: string,
+    taxYear: number,
+    corrects?: TaxFormRow,
+  ): Promise<TaxFormRow | undefined> {
     const existing = await findLive1099(tx, userId, taxYear);
     if (existing) return existing;
     const [income] = await readYearIncome(tx, taxYear, userId);
@@ -187,17 +214,35 @@ export class TaxComplianceService {
     return this.#database.transaction((tx) => this.#end(tx, actor, formId, 'void', reason));
   }
 
-  async #end(tx: Tx, actor: CallerActor, formId: string, status: 'corrected' | 'void', reason: string): Promise<TaxFormRow> {
+  async #end(
+    tx: Tx,
+    actor: CallerActor,
+    formId: string,
+    status: 'corrected' | 'void',
+    reason: string,
+  ): Promise<TaxFormRow> {
     const form = await lockForm(tx, formId);
     if (!form) throw notFound('tax form', formId);
     if (actor.kind === 'staff' && actor.userId === form.userId) {
-      throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody amends their own 1099. Another admin or finance_manager can.');
+      throw new DomainError(
+        'SEPARATION_OF_DUTIES',
+        'Nobody amends their own 1099. Another admin or finance_manager can.',
+      );
     }
     const ended =
       form.formType === '1099-MISC'
-        ? await moveForm(tx, formId, ['issued'], { status, reason, needsCorrection: null, updatedAt: this.#clock.now() })
+        ? await moveForm(tx, formId, ['issued'], {
+            status,
+            reason,
+            needsCorrection: null,
+            updatedAt: this.#clock.now(),
+          })
         : undefined;
-    if (!ended) throw new DomainError('INVALID_STATE', `Form ${formId} is ${form.status}; only an issued 1099-MISC can be amended.`);
+    if (!ended)
+      throw new DomainError(
+        'INVALID_STATE',
+        `Form ${formId} is ${form.status}; only an issued 1099-MISC can be amended.`,
+      );
     await this.#audit(tx, actor, ended, status, reason);
     return ended;
   }
@@ -205,7 +250,8 @@ export class TaxComplianceService {
   /** Marks an issued form whose year's payments have changed, if there is one. */
   async noteIncomeChanged(tx: Tx, userId: string, sentDate: string, reason: string): Promise<void> {
     const form = await findLive1099(tx, userId, Number(sentDate.slice(0, 4)));
-    if (form) await moveForm(tx, form.formId, ['issued'], { needsCorrection: reason, updatedAt: this.#clock.now() });
+    if (form)
+      await moveForm(tx, form.formId, ['issued'], { needsCorrection: reason, updatedAt: this.#clock.now() });
   }
 
   async #audit(tx: Tx, actor: CallerActor, form: TaxFormRow, action: string, reason?: string): Promise<void> {
@@ -215,7 +261,12 @@ export class TaxComplianceService {
       entityType: 'tax_form',
       entityId: form.formId,
       action,
-      newValues: { formType: form.formType, taxYear: form.taxYear, status: form.status, ...(reason ? { reason } : {}) },
+      newValues: {
+        formType: form.formType,
+        taxYear: form.taxYear,
+        status: form.status,
+        ...(reason ? { reason } : {}),
+      },
       metadata: { userId: form.userId, initiatedBy: actorLabel(actor) },
     });
   }
@@ -235,13 +286,20 @@ export const form1099FromRow = (row: TaxFormRow): Form1099 => ({
 });
 
 /** Whom a 1099 is for: the approved W-9, or what the main app knows where there is none. */
-async function readRecipient(reader: Reader, userId: string): Promise<{ name: string; addressLines: string[]; tinLast4: string | null }> {
+async function readRecipient(
+  reader: Reader,
+  userId: string,
+): Promise<{ name: string; addressLines: string[]; tinLast4: string | null }> {
   const [w9, payee] = await Promise.all([findW9(reader, userId, 'approved'), readPayeeFacts(reader, userId)]);
   const address = w9?.w9?.address ?? payee.address;
   return {
     name: w9?.w9?.legalName ?? payee.legalName,
     addressLines: address
-      ? [address.line1, ...(address.line2 ? [address.line2] : []), `${address.city}, ${address.state} ${address.postalCode}`]
+      ? [
+          address.line1,
+          ...(address.line2 ? [address.line2] : []),
+          `${address.city}, ${address.state} ${address.postalCode}`,
+        ]
       : [],
     tinLast4: w9?.tinLast4 ?? null,
   };

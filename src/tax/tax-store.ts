@@ -42,7 +42,11 @@ export async function lockForm(tx: Tx, formId: string): Promise<TaxFormRow | und
 }
 
 /** The W-9 of a member in one status: at most one is submitted, at most one approved. */
-export async function findW9(reader: Reader, userId: string, status: 'submitted' | 'approved'): Promise<TaxFormRow | undefined> {
+export async function findW9(
+  reader: Reader,
+  userId: string,
+  status: 'submitted' | 'approved',
+): Promise<TaxFormRow | undefined> {
   const [row] = await reader
     .select()
     .from(taxForms)
@@ -61,7 +65,9 @@ export async function moveForm(
   tx: Tx,
   formId: string,
   from: readonly TaxFormStatus[],
-  change: Partial<Pick<TaxFormRow, 'status' | 'reviewedBy' | 'reviewedAt' | 'reason' | 'needsCorrection'>> & { updatedAt: Date },
+  change: Partial<Pick<TaxFormRow, 'status' | 'reviewedBy' | 'reviewedAt' | 'reason' | 'needsCorrection'>> & {
+    updatedAt: Date;
+  },
 ): Promise<TaxFormRow | undefined> {
   const [row] = await tx
     .update(taxForms)
@@ -72,18 +78,34 @@ export async function moveForm(
 }
 
 /** Supersedes the member's W-9 of that status, if there is one. */
-export async function supersedeW9(tx: Tx, userId: string, status: 'submitted' | 'approved', at: Date): Promise<void> {
+export async function supersedeW9(
+  tx: Tx,
+  userId: string,
+  status: 'submitted' | 'approved',
+  at: Date,
+): Promise<void> {
   await tx
     .update(taxForms)
     .set({ status: 'superseded', updatedAt: at })
     .where(and(eq(taxForms.userId, userId), eq(taxForms.formType, 'W-9'), eq(taxForms.status, status)));
 }
 
-export async function findLive1099(reader: Reader, userId: string, year: number): Promise<TaxFormRow | undefined> {
+export async function findLive1099(
+  reader: Reader,
+  userId: string,
+  year: number,
+): Promise<TaxFormRow | undefined> {
   const [row] = await reader
     .select()
     .from(taxForms)
-    .where(and(eq(taxForms.userId, userId), eq(taxForms.taxYear, year), eq(taxForms.formType, '1099-MISC'), eq(taxForms.status, 'issued')));
+    .where(
+      and(
+        eq(taxForms.userId, userId),
+        eq(taxForms.taxYear, year),
+        eq(taxForms.formType, '1099-MISC'),
+        eq(taxForms.status, 'issued'),
+      ),
+    );
   return row;
 }
 
@@ -105,7 +127,12 @@ export interface YearIncome {
 const PAID = sql`a.status IN ('sent', 'completed')`;
 
 export async function readYearIncome(reader: Reader, year: number, userId?: string): Promise<YearIncome[]> {
-  const rows = await reader.execute<{ user_id: string; income: string; withheld: string; payout_ids: string[] }>(sql`
+  const rows = await reader.execute<{
+    user_id: string;
+    income: string;
+    withheld: string;
+    payout_ids: string[];
+  }>(sql`
     SELECT p.user_id, sum(p.amount) AS income, sum(a.withheld_amount) AS withheld,
            array_agg(p.payout_id ORDER BY p.payout_id) AS payout_ids
       FROM payment_attempts a JOIN payout_management p ON p.payout_id = a.payout_id
@@ -138,11 +165,22 @@ export async function readWithholdingByMonth(
   }));
 }
 
-export async function findDocument(reader: Reader, formId: string, copy: 'B' | 'C', version: number): Promise<Buffer | undefined> {
+export async function findDocument(
+  reader: Reader,
+  formId: string,
+  copy: 'B' | 'C',
+  version: number,
+): Promise<Buffer | undefined> {
   const [row] = await reader
     .select({ content: taxFormDocuments.content })
     .from(taxFormDocuments)
-    .where(and(eq(taxFormDocuments.formId, formId), eq(taxFormDocuments.copy, copy), eq(taxFormDocuments.version, version)));
+    .where(
+      and(
+        eq(taxFormDocuments.formId, formId),
+        eq(taxFormDocuments.copy, copy),
+        eq(taxFormDocuments.version, version),
+      ),
+    );
   return row?.content;
 }
 

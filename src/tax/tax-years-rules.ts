@@ -42,15 +42,22 @@ export class TaxYears {
   get(year: number): TaxYear {
     const row = this.#years.get(year);
     if (row) return row;
-    throw new DomainError('TAX_YEAR_UNKNOWN', `The tax year ${year} is not in the table. Add it to the setting TAX_YEARS.`, {
-      taxYear: year,
-    });
+    throw new DomainError(
+      'TAX_YEAR_UNKNOWN',
+      `The tax year ${year} is not in the table. Add it to the setting TAX_YEARS.`,
+      {
+        taxYear: year,
+      },
+    );
   }
 
   /** The rate holds from year to year until the table says otherwise. */
   withholdingBasisPoints(year: number): number {
     const known = [...this.#years.keys()].filter((other) => other <= year).sort((a, b) => b - a)[0];
-    return (known === undefined ? undefined : this.#years.get(known))?.withholdingBasisPoints ?? BACKUP_WITHHOLDING_BASIS_POINTS;
+    return (
+      (known === undefined ? undefined : this.#years.get(known))?.withholdingBasisPoints ??
+      BACKUP_WITHHOLDING_BASIS_POINTS
+    );
   }
 }
 
@@ -60,7 +67,9 @@ function yearsFromSetting(setting: string): [number, TaxYear][] {
     Number(year),
     {
       thresholdCents: centsFromDecimal(row.threshold.toFixed(2)),
-      withholdingBasisPoints: Math.round((row.backupWithholdingRate ?? BACKUP_WITHHOLDING_BASIS_POINTS / 10_000) * 10_000),
+      withholdingBasisPoints: Math.round(
+        (row.backupWithholdingRate ?? BACKUP_WITHHOLDING_BASIS_POINTS / 10_000) * 10_000,
+      ),
     },
   ]);
 }

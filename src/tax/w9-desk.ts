@@ -11,8 +11,23 @@ import { currentContext } from '../kernel/request-context.ts';
 import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { Payouts } from '../payouts/payouts.ts';
-import { findForm, findW9, insertForm, lockForm, moveForm, supersedeW9, type TaxFormRow } from './tax-store.ts';
-import { CERTIFICATION_VERSION, formattedTin, tinDigits, w9Faults, type TaxClassification, type TinType } from './w9-rules.ts';
+import {
+  findForm,
+  findW9,
+  insertForm,
+  lockForm,
+  moveForm,
+  supersedeW9,
+  type TaxFormRow,
+} from './tax-store.ts';
+import {
+  CERTIFICATION_VERSION,
+  formattedTin,
+  tinDigits,
+  w9Faults,
+  type TaxClassification,
+  type TinType,
+} from './w9-rules.ts';
 
 /** A W-9 as a member submits it. */
 export interface W9Submission {
@@ -36,7 +51,13 @@ export class W9Desk {
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
 
-  constructor(deps: { database: Database; clock: Clock; vault: Vault; payouts: Payouts; progress: PayoutProgress }) {
+  constructor(deps: {
+    database: Database;
+    clock: Clock;
+    vault: Vault;
+    payouts: Payouts;
+    progress: PayoutProgress;
+  }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#vault = deps.vault;
@@ -45,7 +66,11 @@ export class W9Desk {
   }
 
   /** Throws NOT_FOUND without a visible payout, VALIDATION_ERROR where fields do not fit each other. */
-  async submit(actor: CallerActor, userId: string, form: W9Submission): Promise<{ formId: string; status: TaxFormStatus }> {
+  async submit(
+    actor: CallerActor,
+    userId: string,
+    form: W9Submission,
+  ): Promise<{ formId: string; status: TaxFormStatus }> {
     const { payout } = await this.#payouts.findLatestOf(actor, userId);
     const tin = this.#checkedTin(form);
     return this.#database.transaction(async (tx) => {
@@ -59,12 +84,22 @@ export class W9Desk {
         entityType: 'tax_form',
         entityId: formId,
         action: 'created',
-        newValues: { formType: 'W-9', status, tinType: form.tinType, taxClassification: form.taxClassification },
+        newValues: {
+          formType: 'W-9',
+          status,
+          tinType: form.tinType,
+          taxClassification: form.taxClassification,
+        },
       });
       await enqueueForStaff(
         tx,
         { roles: ['admin', 'finance_manager'], exceptUserIds: [userId] },
-        { template: 'w9-to-review', payoutId: payout.payoutId, data: { memberName: form.legalName, submittedAt: at.toISOString() }, at },
+        {
+          template: 'w9-to-review',
+          payoutId: payout.payoutId,
+          data: { memberName: form.legalName, submittedAt: at.toISOString() },
+          at,
+        },
       );
       return { formId, status };
     });
@@ -78,9 +113,13 @@ export class W9Desk {
     }
     const tin = tinDigits(form.tin);
     if (faults.length === 0 && tin !== null) return tin;
-    throw new DomainError('VALIDATION_ERROR', `The form has faults: ${faults.map((fault) => `${fault.path} ${fault.message}`).join('; ')}.`, {
-      issues: faults.map(({ path, message }) => ({ path: `body.${path}`, message })),
-    });
+    throw new DomainError(
+      'VALIDATION_ERROR',
+      `The form has faults: ${faults.map((fault) => `${fault.path} ${fault.message}`).join('; ')}.`,
+      {
+        issues: faults.map(({ path, message }) => ({ path: `body.${path}`, message })),
+      },
+    );
   }
 
   #row(userId: string, { tin: _tin, certification, ...form }: W9Submission, tin: string, at: Date) {
@@ -93,7 +132,11 @@ export class W9Desk {
       status: 'submitted' as const,
       w9: {
         ...form,
-        certification: { ...certification, ipAddress: currentContext()?.ipAddress, textVersion: CERTIFICATION_VERSION },
+        certification: {
+          ...certification,
+          ipAddress: currentContext()?.ipAddress,
+          textVersion: CERTIFICATION_VERSION,
+        },
       },
       tinLast4: tin.slice(-4),
       ...this.#vault.seal(tin, place(formId)),
@@ -107,8 +150,16 @@ export class W9Desk {
     return this.#review(actor, formId, async (tx, form, reviewer) => {
       const at = this.#clock.now();
       await supersedeW9(tx, form.userId, 'approved', at);
-      const moved = await moveForm(tx, formId, ['submitted'], { status: 'approved', reviewedBy: reviewer.adminId, reviewedAt: at, updatedAt: at });
-      for (const subject of await this.#payouts.lockOpenOf(tx, form.userId, ['pending_tax_info', 'ready_for_payment'])) {
+      const moved = await moveForm(tx, formId, ['submitted'], {
+        status: 'approved',
+        reviewedBy: reviewer.adminId,
+        reviewedAt: at,
+        updatedAt: at,
+      });
+      for (const subject of await this.#payouts.lockOpenOf(tx, form.userId, [
+        'pending_tax_info',
+        'ready_for_payment',
+      ])) {
         if (subject.payout.status === 'ready_for_payment') {
           await this.#progress.voidInstructions(tx, subject, actor, 'a new W-9 was approved');
         } else {
@@ -122,7 +173,13 @@ export class W9Desk {
   async reject(actor: CallerActor, formId: string, reason: string): Promise<TaxFormRow> {
     return this.#review(actor, formId, async (tx, form, reviewer) => {
       const at = this.#clock.now();
-      const moved = await moveForm(tx, formId, ['submitted'], { status: 'rejected', reason, reviewedBy: reviewer.adminId, reviewedAt: at, updatedAt: at });
+      const moved = await moveForm(tx, formId, ['submitted'], {
+        status: 'rejected',
+        reason,
+        reviewedBy: reviewer.adminId,
+        reviewedAt: at,
+        updatedAt: at,
+      });
       const payoutId = (await this.#payouts.findLatestOf(actor, form.userId)).payout.payoutId;
       await enqueueFor(tx, form.userId, { template: 'tax-form-rejected', payoutId, data: { reason }, at });
       return moved;
@@ -139,10 +196,16 @@ export class W9Desk {
       const form = await lockForm(tx, formId);
       if (!form) throw notFound('tax form', formId);
       if (form.formType !== 'W-9' || form.status !== 'submitted') {
-        throw new DomainError('INVALID_STATE', `Form ${formId} is ${form.status}; only a submitted W-9 is reviewed.`);
+        throw new DomainError(
+          'INVALID_STATE',
+          `Form ${formId} is ${form.status}; only a submitted W-9 is reviewed.`,
+        );
       }
       if (form.userId === actor.userId) {
-        throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody reviews their own W-9. Another admin or finance_manager can.');
+        throw new DomainError(
+          'SEPARATION_OF_DUTIES',
+          'Nobody reviews their own W-9. Another admin or finance_manager can.',
+        );
       }
       const moved = await decide(tx, form, actor);
       if (!moved) throw new DomainError('INVALID_STATE', 'The form has been reviewed meanwhile.');
@@ -160,17 +223,31 @@ export class W9Desk {
   }
 
   /** The full TIN of a form, or of the W-9 behind a 1099, once, to finance; audited and told to the admins. */
-  async reveal(actor: CallerActor, formId: string, reason: string): Promise<{ formId: string; tinType: TinType; tin: string }> {
+  async reveal(
+    actor: CallerActor,
+    formId: string,
+    reason: string,
+  ): Promise<{ formId: string; tinType: TinType; tin: string }> {
     return this.#database.transaction(async (tx) => {
       const form = await findForm(tx, formId);
       if (!form) throw notFound('tax form', formId);
       if (actor.kind !== 'staff' || actor.userId === form.userId) {
-        throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody looks up their own number here. Another finance_manager can.');
+        throw new DomainError(
+          'SEPARATION_OF_DUTIES',
+          'Nobody looks up their own number here. Another finance_manager can.',
+        );
       }
       const w9 = form.formType === 'W-9' ? form : await findW9(tx, form.userId, 'approved');
       if (!w9?.w9) throw new DomainError('NOT_FOUND', 'There is no TIN on file for this form.');
       const at = this.#clock.now();
-      await recordAudit(tx, { actor, at, entityType: 'tax_form', entityId: formId, action: 'tin_revealed', newValues: { reason } });
+      await recordAudit(tx, {
+        actor,
+        at,
+        entityType: 'tax_form',
+        entityId: formId,
+        action: 'tin_revealed',
+        newValues: { reason },
+      });
       await raiseAlert(tx, {
         severity: 'warning',
         category: 'secret_revealed',
@@ -186,7 +263,8 @@ export class W9Desk {
 
   /** The TIN in the clear. Throws a DecryptionError where the row was tampered with. */
   tinOf(form: TaxFormRow): string {
-    if (!form.envelope || !form.keyId) throw new DomainError('NOT_FOUND', 'There is no TIN on file for this form.');
+    if (!form.envelope || !form.keyId)
+      throw new DomainError('NOT_FOUND', 'There is no TIN on file for this form.');
     return this.#vault.open({ envelope: form.envelope, keyId: form.keyId }, place(form.formId));
   }
 }

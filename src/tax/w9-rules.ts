@@ -18,7 +18,25 @@ export const LLC_CLASSIFICATIONS = ['C', 'S', 'P'] as const;
 export const CERTIFICATION_VERSION = 'W-9 Rev. March 2024';
 
 /** EIN prefixes that the IRS has not assigned. */
-const UNUSED_EIN_PREFIXES = new Set(['00', '07', '08', '09', '17', '18', '19', '28', '29', '49', '69', '70', '78', '79', '89', '96', '97']);
+const UNUSED_EIN_PREFIXES = new Set([
+  '00',
+  '07',
+  '08',
+  '09',
+  '17',
+  '18',
+  '19',
+  '28',
+  '29',
+  '49',
+  '69',
+  '70',
+  '78',
+  '79',
+  '89',
+  '96',
+  '97',
+]);
 
 /** Nine digits, from what people type: dashes and spaces are left out. Null when it is not nine digits. */
 export function tinDigits(text: string): string | null {
@@ -34,7 +52,8 @@ export function isTin(type: TinType, digits: string): boolean {
       return area !== '000' && area !== '666' && !area.startsWith('9') && group !== '00' && serial !== '0000';
     case 'itin': {
       const middle = Number(group);
-      const assigned = (middle >= 50 && middle <= 65) || (middle >= 70 && middle <= 88) || (middle >= 90 && middle !== 93);
+      const assigned =
+        (middle >= 50 && middle <= 65) || (middle >= 70 && middle <= 88) || (middle >= 90 && middle !== 93);
       return area.startsWith('9') && assigned;
     }
     case 'ein':
@@ -57,18 +76,37 @@ export function w9Faults(form: W9Shape): { path: string; message: string }[] {
   const fault = (wrong: boolean, path: string, message: string) => (wrong ? [{ path, message }] : []);
   return [
     ...fault(digits === null, 'tin', 'must be nine digits'),
-    ...fault(digits !== null && !isTin(form.tinType, digits), 'tin', `is not a valid ${form.tinType.toUpperCase()}`),
+    ...fault(
+      digits !== null && !isTin(form.tinType, digits),
+      'tin',
+      `is not a valid ${form.tinType.toUpperCase()}`,
+    ),
     // An LLC that is taxed as its owner ticks the owner's box; one that ticks its own is a corporation or partnership.
-    ...fault(!individual && !['other', 'trust_estate'].includes(form.taxClassification) && form.tinType !== 'ein', 'tinType', 'must be ein for this classification'),
-    ...fault(form.taxClassification === 'llc' && form.llcClassification === undefined, 'llcClassification', 'must be C, S or P for an LLC'),
-    ...fault(form.taxClassification !== 'llc' && form.llcClassification !== undefined, 'llcClassification', 'is for an LLC only'),
+    ...fault(
+      !individual && !['other', 'trust_estate'].includes(form.taxClassification) && form.tinType !== 'ein',
+      'tinType',
+      'must be ein for this classification',
+    ),
+    ...fault(
+      form.taxClassification === 'llc' && form.llcClassification === undefined,
+      'llcClassification',
+      'must be C, S or P for an LLC',
+    ),
+    ...fault(
+      form.taxClassification !== 'llc' && form.llcClassification !== undefined,
+      'llcClassification',
+      'is for an LLC only',
+    ),
     ...fault(individual && form.exemptPayeeCode !== undefined, 'exemptPayeeCode', 'is not for individuals'),
   ];
 }
 
 /** `XXX-XX-1234`, or `XX-XXX1234` for an EIN: as a recipient's copy shows it (Treas. Reg. 301.6109-4). */
-export const truncatedTin = (type: TinType, last4: string): string => (type === 'ein' ? `XX-XXX${last4}` : `XXX-XX-${last4}`);
+export const truncatedTin = (type: TinType, last4: string): string =>
+  type === 'ein' ? `XX-XXX${last4}` : `XXX-XX-${last4}`;
 
 /** A TIN as it is written in full. */
 export const formattedTin = (type: TinType, digits: string): string =>
-  type === 'ein' ? `${digits.slice(0, 2)}-${digits.slice(2)}` : `${digits.slice(0, 3)}-${digits.slice(3, 5)}-${digits.slice(5)}`;
+  type === 'ein'
+    ? `${digits.slice(0, 2)}-${digits.slice(2)}`
+    : `${digits.slice(0, 3)}-${digits.slice(3, 5)}-${digits.slice(5)}`;

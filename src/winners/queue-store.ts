@@ -61,11 +61,21 @@ const memberFromRow = (row: QueueRow): QueueMember => ({
 const CANDIDATE = sql`q.is_eligible AND NOT q.has_received_payout`;
 
 /** In queue order, after a position. */
-export const listCandidates = (reader: Reader, afterPosition: number, limit: number): Promise<QueueMember[]> =>
+export const listCandidates = (
+  reader: Reader,
+  afterPosition: number,
+  limit: number,
+): Promise<QueueMember[]> =>
   readQueue(reader, sql`${CANDIDATE} AND q.queue_position > ${afterPosition}`, limit);
 
 export const findMembers = (reader: Reader, userIds: readonly string[]): Promise<QueueMember[]> =>
-  readQueue(reader, sql`q.user_id IN (${sql.join(userIds.map((id) => sql`${id}::uuid`), sql`, `)})`);
+  readQueue(
+    reader,
+    sql`q.user_id IN (${sql.join(
+      userIds.map((id) => sql`${id}::uuid`),
+      sql`, `,
+    )})`,
+  );
 
 /** Everybody ahead of a position who has not won in this tenure, with whatever bars them. */
 export const listAhead = (reader: Reader, position: number): Promise<QueueMember[]> =>

@@ -6,7 +6,9 @@ export function validateMember(member: QueueMember): Validation {
     ...(member.hasReceivedPayout ? ['The member already has a payout in this tenure.'] : []),
     ...(member.isEligible ? [] : [`The subscription is ${member.subscriptionStatus}; it must be active.`]),
     ...(member.kycVerified ? [] : ['The identity check (KYC) is not verified.']),
-    ...(member.meetsTimeRequirement ? [] : [`The member has ${member.totalPayments} payments in this tenure; 12 are needed.`]),
+    ...(member.meetsTimeRequirement
+      ? []
+      : [`The member has ${member.totalPayments} payments in this tenure; 12 are needed.`]),
   ];
   return {
     isValid: errors.length === 0,

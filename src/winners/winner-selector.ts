@@ -86,7 +86,10 @@ export class WinnerSelector {
     return (await listCandidates(this.#database.reader, 0, count)).map(toCandidate);
   }
 
-  async listCandidates(page: { limit?: number | undefined; cursor?: string | undefined }): Promise<Page<Candidate>> {
+  async listCandidates(page: {
+    limit?: number | undefined;
+    cursor?: string | undefined;
+  }): Promise<Page<Candidate>> {
     const limit = page.limit ?? DEFAULT_PAGE;
     const after = page.cursor === undefined ? 0 : Number(decodeCursor(page.cursor, 1)[0]);
     const members = await listCandidates(this.#database.reader, after, limit + 1);
@@ -105,14 +108,20 @@ export class WinnerSelector {
   async createPayoutRecords(actor: CallerActor, choice: Initiation): Promise<PayoutView[]> {
     if (actor.kind !== 'staff') throw new DomainError('FORBIDDEN', 'Only staff initiate payouts.');
     if (choice.userIds.includes(actor.userId)) {
-      throw new DomainError('SEPARATION_OF_DUTIES', 'Nobody initiates a payout to themselves. Another admin can.');
+      throw new DomainError(
+        'SEPARATION_OF_DUTIES',
+        'Nobody initiates a payout to themselves. Another admin can.',
+      );
     }
     return this.#database.transaction(async (tx) => {
       await lockInitiation(tx);
       const verdict = await this.#eligibility.judge(tx);
       assertFunded(verdict, choice.userIds.length);
       const chosen = await chosenMembers(tx, choice.userIds);
-      const skipped = passedOver(chosen, await listAhead(tx, Math.max(...chosen.map((member) => member.queuePosition))));
+      const skipped = passedOver(
+        chosen,
+        await listAhead(tx, Math.max(...chosen.map((member) => member.queuePosition))),
+      );
       assertOrder(skipped, choice.overrideReason);
       const tranches = freeTranches(await takenTranches(tx), chosen.length);
       const views: PayoutView[] = [];
@@ -148,7 +157,12 @@ export class WinnerSelector {
       eligibilityCheck: snapshot,
       processing: processingAmounts(amounts),
       auditTrail: [
-        { action: 'created', actor: actorLabel(actor), timestamp: now.toISOString(), details: { status: 'pending_approval' } },
+        {
+          action: 'created',
+          actor: actorLabel(actor),
+          timestamp: now.toISOString(),
+          details: { status: 'pending_approval' },
+        },
       ],
       initiatedBy: actor.adminId,
       fundingTranche: snapshot.fundingTranche,
@@ -204,7 +218,8 @@ export class WinnerSelector {
       tenureStartDate: member.tenureStartDate.toISOString(),
       totalPayments: member.totalPayments,
       lifetimeTotal: dollars(member.lifetimeTotalCents),
-      selectionCriteria: 'Queue order; active subscription, no payout in this tenure, KYC verified, at least 12 payments.',
+      selectionCriteria:
+        'Queue order; active subscription, no payout in this tenure, KYC verified, at least 12 payments.',
       timestamp: this.#clock.now().toISOString(),
       subscriptionStatus: member.subscriptionStatus,
       potentialWinners: verdict.potentialWinners,
@@ -263,7 +278,11 @@ function assertOrder(skipped: readonly QueueMember[], overrideReason: string | u
   throw new DomainError(
     'QUEUE_ORDER_OVERRIDE_REQUIRED',
     'Valid members further up in the queue would be passed over. Choose them, or give an overrideReason.',
-    { passedOver: valid.slice(0, NAMED_IN_SNAPSHOT).map(({ userId, queuePosition }) => ({ userId, queuePosition })) },
+    {
+      passedOver: valid
+        .slice(0, NAMED_IN_SNAPSHOT)
+        .map(({ userId, queuePosition }) => ({ userId, queuePosition })),
+    },
   );
 }
 

@@ -51,7 +51,13 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
               totalPayments: 36,
               lifetimeTotal: 14400,
               subscriptionStatus: 'active',
-              validation: { isValid: true, kycVerified: true, hasActiveSubscription: true, meetsTimeRequirement: true, errors: [] },
+              validation: {
+                isValid: true,
+                kycVerified: true,
+                hasActiveSubscription: true,
+                meetsTimeRequirement: true,
+                errors: [],
+              },
             },
           ],
           nextCursor: null,
@@ -59,7 +65,10 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
         },
       },
       handle: async ({ query }) => {
-        const [page, { availableSlots }] = await Promise.all([winners.listCandidates(query), eligibility.checkEligibility()]);
+        const [page, { availableSlots }] = await Promise.all([
+          winners.listCandidates(query),
+          eligibility.checkEligibility(),
+        ]);
         return { ...page, availableSlots };
       },
     }),
@@ -68,14 +77,18 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
       path: '/api/payouts/initiate',
       tag: 'Winners',
       summary: 'Create payouts for chosen members',
-      description: 'All or none. Passing over a valid member further up in the queue needs an overrideReason.',
+      description:
+        'All or none. Passing over a valid member further up in the queue needs an overrideReason.',
       needs: 'payouts.initiate',
       body: z.strictObject({
         userIds: z
           .array(userId)
           .min(1, 'must name at least one member')
           .max(100, 'must name at most 100 members')
-          .refine((ids) => new Set(ids.map((id) => id.toLowerCase())).size === ids.length, 'must not name a member twice'),
+          .refine(
+            (ids) => new Set(ids.map((id) => id.toLowerCase())).size === ids.length,
+            'must not name a member twice',
+          ),
         paymentMethod: z.enum(PAYMENT_METHODS).optional().meta({ description: 'ach unless said.' }),
         overrideReason: paragraph(1000).optional(),
       }),

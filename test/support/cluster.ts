@@ -8,13 +8,17 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {} from 'vitest';
 import type { TestProject } from 'vitest/node';
+import { migrateUp } from '../../src/db/migrations.ts';
 import { discardEmbeddedServer, startEmbeddedServer } from '../../src/db/embedded-server.ts';
+import { createDatabase, databaseUrl, dropDatabase } from './databases.ts';
 import { isAlive, processMark } from '../../src/db/embedded/embedded-processes.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** A superuser's URL to the database `postgres` of the server that the tests share. */
     clusterUrl: string;
+    /** The migrated database that each test file clones. */
+    templateDatabase: string;
   }
 }
 
@@ -24,7 +28,9 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   const existing = process.env['TEST_DATABASE_URL'];
   if (existing) {
     project.provide('clusterUrl', existing);
-    return undefined;
+    const template = await makeTemplate(existing);
+    project.provide('templateDatabase', template);
+    return () => dropDatabase(existing, template);
   }
   await sweepAbandoned();
   const folder = await makeTestFolder();
@@ -36,11 +42,20 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     maxConnections: 200,
   });
   project.provide('clusterUrl', server.url('postgres'));
+  project.provide('templateDatabase', await makeTemplate(server.url('postgres')));
   return async () => {
     await server.stop();
     await remove(folder);
     dismiss();
   };
+}
+
+/** One migrated database for the run; its name is the run's own, as another run may be on the same server. */
+async function makeTemplate(clusterUrl: string): Promise<string> {
+  const name = `payout_template_${process.pid}_${randomBytes(4).toString('hex')}`;
+  await createDatabase(clusterUrl, name);
+  await migrateUp(databaseUrl(clusterUrl, name));
+  return name;
 }
 
 /** A folder for a server of this process, which a later run clears away if this one is killed. */

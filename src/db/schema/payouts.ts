@@ -265,8 +265,14 @@ export const paymentAttempts = pgTable(
       sql`${table.status} IN ('ready', 'sent', 'completed', 'failed', 'voided')`,
     ),
     check('payment_attempts_generator_never_sends', sql`${table.sentBy} <> ${table.generatedBy}`),
-    check('payment_attempts_failure_recorder_never_generates', sql`${table.previousFailureBy} <> ${table.generatedBy}`),
-    check('payment_attempts_failure_recorder_never_sends', sql`${table.previousFailureBy} <> ${table.sentBy}`),
+    check(
+      'payment_attempts_failure_recorder_never_generates',
+      sql`${table.previousFailureBy} <> ${table.generatedBy}`,
+    ),
+    check(
+      'payment_attempts_failure_recorder_never_sends',
+      sql`${table.previousFailureBy} <> ${table.sentBy}`,
+    ),
     check(
       'payment_attempts_sent_failure_has_evidence',
       sql`${table.status} <> 'failed' OR ${table.sentAt} IS NULL OR ${table.returnCode} IS NOT NULL OR ${table.stopPaymentReference} IS NOT NULL`,
@@ -336,7 +342,10 @@ export const membershipRemovals = pgTable(
   },
   (table) => [
     check('membership_removals_status_known', sql`${table.status} IN ('scheduled', 'suspended', 'removed')`),
-    check('membership_removals_removed_at_set', sql`(${table.status} = 'removed') = (${table.removedAt} IS NOT NULL)`),
+    check(
+      'membership_removals_removed_at_set',
+      sql`(${table.status} = 'removed') = (${table.removedAt} IS NOT NULL)`,
+    ),
     uniqueIndex('membership_removals_one_per_payout').on(table.payoutId),
     index('membership_removals_user_id_idx').on(table.userId, table.removedAt),
     index('membership_removals_due_idx').on(table.status, table.dueDate),

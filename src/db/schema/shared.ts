@@ -125,7 +125,9 @@ export const userAddresses = pgTable(
     state: text('state').notNull(),
     postalCode: text('postal_code').notNull(),
     country: text('country').notNull().default('US'),
-    isPrimary: boolean('is_primary').notNull().default(sql`false`),
+    isPrimary: boolean('is_primary')
+      .notNull()
+      .default(sql`false`),
   },
   (table) => [index('user_addresses_user_id_idx').on(table.userId)],
 );
