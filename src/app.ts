@@ -37,6 +37,7 @@ export function createApp(services: Services, options: AppOptions): Express {
     callers: services.callers,
     audit: services.audit,
     limits: new RateLimits(config.rateLimits),
+    idempotency: services.idempotency,
     clock,
     logger,
     site: { publicUrl, allowedOrigins: allowedOrigins(config, publicUrl) },

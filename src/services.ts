@@ -11,6 +11,7 @@ import { Database } from './db/client.ts';
 import { DemoClock } from './demo/demo-clock.ts';
 import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
 import { allowedOrigins } from './http/origin-check.ts';
+import { IdempotencyKeys } from './idempotency/idempotency.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { jobTable } from './jobs/job-table.ts';
 import type { Clock, MovableClock } from './kernel/clock.ts';
@@ -98,12 +99,13 @@ export function createServices(parts: Parts) {
     logger,
     from: config.email.from,
   });
+  const idempotency = new IdempotencyKeys(database, clock, config.auth.secret);
   const delivery = new DeliveryLoop(notifications, logger);
   const jobs = new JobRunner({
     database,
     clock,
     logger,
-    jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit }),
+    jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit, idempotency }),
   });
   const demoClock = new DemoClock(database, clock, async () => {
     await jobs.runMissed();
@@ -121,6 +123,7 @@ export function createServices(parts: Parts) {
     demoClock,
     documents,
     eligibility,
+    idempotency,
     jobs,
     links,
     mailer,

@@ -1,9 +1,8 @@
 import { and, desc, eq, isNull, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { adminAlerts, type AlertSeverity } from '../db/schema/index.ts';
-import { DomainError } from '../kernel/errors.ts';
 import { UUID_PATTERN } from '../kernel/ids.ts';
-import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
+import { cursorInstant, decodeCursor, invalidCursor } from '../kernel/paging.ts';
 
 export type AlertRow = typeof adminAlerts.$inferSelect;
 
@@ -37,9 +36,7 @@ export async function listAlerts(reader: Reader, filter: AlertFilter): Promise<A
 function after(cursor: string): SQL {
   const [createdAt, id] = decodeCursor(cursor, 2);
   if (typeof id !== 'string' || !UUID_PATTERN.test(id)) {
-    throw new DomainError('VALIDATION_ERROR', 'cursor must be the nextCursor of an earlier answer.', {
-      issues: [{ path: 'query.cursor', message: 'must be the nextCursor of an earlier answer' }],
-    });
+    throw invalidCursor();
   }
   return sql`(${adminAlerts.createdAt}, ${adminAlerts.id}) < (${cursorInstant(createdAt).toISOString()}::timestamptz, ${id}::uuid)`;
 }

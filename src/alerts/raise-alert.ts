@@ -14,7 +14,8 @@ export type AlertCategory =
   | 'dead_letter'
   | 'secret_revealed'
   | 'removal_failing'
-  | 'eligibility_check_failed';
+  | 'eligibility_check_failed'
+  | 'audit_broken';
 
 export interface Alert {
   severity: AlertSeverity;

@@ -19,6 +19,7 @@ export function approvalRoutes(approvals: ApprovalManager): Route[] {
         'The last required approval moves the payout on at once. With `version`, it counts only for what you saw.',
       needs: 'payouts.approve',
       limit: 'approvals',
+      keepsKey: true,
       body: z.strictObject({ reason: reason.optional(), version: z.number().int().positive().optional() }),
       errors: ['INVALID_STATE', 'SEPARATION_OF_DUTIES', 'STALE_VERSION', 'STEP_UP_REQUIRED'],
       example: { body: { reason: 'Queue position and identity checked.', version: 1 }, reply: examplePayout },

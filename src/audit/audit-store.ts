@@ -7,9 +7,8 @@ import {
   taxForms,
   userAuditLogs,
 } from '../db/schema/index.ts';
-import { DomainError } from '../kernel/errors.ts';
 import { FORM_ID_PATTERN, PAYOUT_ID_PATTERN } from '../kernel/ids.ts';
-import { decodeCursor } from '../kernel/paging.ts';
+import { decodeCursor, invalidCursor } from '../kernel/paging.ts';
 
 export type AuditRow = typeof userAuditLogs.$inferSelect;
 export type VerificationRow = typeof auditVerifications.$inferSelect;
@@ -52,9 +51,7 @@ export async function listEntries(reader: Reader, filter: AuditFilter): Promise<
 function sequenceIn(cursor: string): number {
   const [sequence] = decodeCursor(cursor, 1);
   if (typeof sequence === 'number' && Number.isSafeInteger(sequence)) return sequence;
-  throw new DomainError('VALIDATION_ERROR', 'cursor must be the nextCursor of an earlier answer.', {
-    issues: [{ path: 'query.cursor', message: 'must be the nextCursor of an earlier answer' }],
-  });
+  throw invalidCursor();
 }
 
 /** Where the walk over all chains stands. */

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { domainErrorFromDatabase, isConnectionFailure, isRetryable } from './errors.ts';
@@ -12,9 +13,6 @@ export type Reader = Pick<
   Db,
   'select' | 'selectDistinct' | 'selectDistinctOn' | 'execute' | 'with' | '$with' | '$count'
 >;
-
-/** Called inside the transaction with its result, just before it commits. */
-export type BeforeCommit = (tx: Tx, result: unknown) => Promise<void>;
 
 export interface DatabaseOptions {
   url: string;
@@ -31,10 +29,10 @@ const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 
 /** The pool, and the one way to open a transaction. */
 export class Database {
-  readonly reader: Reader;
   /** The driver itself, for what Drizzle does not do. */
   readonly sql: postgres.Sql;
   readonly drizzle: Db;
+  readonly #enclosing = new AsyncLocalStorage<Tx>();
 
   constructor(options: DatabaseOptions) {
     this.sql = postgres(options.url, {
@@ -52,15 +50,21 @@ export class Database {
       },
     });
     this.drizzle = drizzle(this.sql, { schema });
-    this.reader = this.drizzle;
+  }
+
+  /** For reading: the pool, or the transaction that encloses the request. */
+  get reader(): Reader {
+    return this.#enclosing.getStore() ?? this.drizzle;
   }
 
   /**
    * Runs `work` in a transaction. A serialization failure, a deadlock, or a connection lost before the commit was sent
    * is tried again; an unclear commit never is. `work` must therefore do nothing but database work.
-   * Constraint and trigger refusals come out as DomainErrors.
+   * Constraint and trigger refusals come out as DomainErrors. Within `enclose` it is a part of that transaction.
    */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const enclosing = this.#enclosing.getStore();
+    if (enclosing) return this.#part(enclosing, work);
     for (let attempt = 0; ; attempt += 1) {
       let commitSent = false;
       try {
@@ -75,6 +79,23 @@ export class Database {
         if (wait === undefined || !again) throw domainErrorFromDatabase(error);
         await sleep(wait);
       }
+    }
+  }
+
+  /**
+   * Runs `work` so that every transaction that it opens is a part of one, which commits or fails as a whole. For what
+   * must be stored together with an effect that several services bring about (idempotency/).
+   */
+  enclose<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.transaction((tx) => this.#enclosing.run(tx, () => work(tx)));
+  }
+
+  /** A savepoint. What would be tried again must be tried again as a whole, so those errors go up as they are. */
+  async #part<T>(enclosing: Tx, work: (tx: Tx) => Promise<T>): Promise<T> {
+    try {
+      return await enclosing.transaction(work);
+    } catch (error) {
+      throw isRetryable(error) || isConnectionFailure(error) ? error : domainErrorFromDatabase(error);
     }
   }
 

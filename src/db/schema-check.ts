@@ -27,7 +27,7 @@ export async function schemaFaults(sql: postgres.Sql): Promise<string[]> {
     SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'`;
   const types = new Map(rows.map((row) => [`${row.table_name}.${row.column_name}`, row.data_type]));
   return SHARED.flatMap((table) => {
-    const columns: PgColumn[] = Object.values(getTableColumns(table));
+    const columns = Object.values<PgColumn>(getTableColumns(table));
     return columns.flatMap((column) => {
       const name = `${getTableName(table)}.${column.name}`;
       const found = types.get(name);

@@ -12,6 +12,7 @@ export function demoRoutes(clock: DemoClock): Route[] {
       summary: 'Move the service’s clock on',
       description: 'With demo data only. Jobs that fall due run before the answer.',
       needs: 'demo.clock',
+      idempotency: 'recorded',
       body: z.strictObject({
         advance: z.string().max(60).meta({ description: 'An ISO 8601 duration.', example: 'P12M' }),
       }),

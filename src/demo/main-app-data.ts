@@ -40,16 +40,14 @@ export async function insertMainAppData(owner: Database, now: Date): Promise<Dem
         lastName,
       })),
     );
-    await tx
-      .insert(accounts)
-      .values(
-        [...staff, ...members].map(({ userId }) => ({
-          userId,
-          accountId: userId,
-          providerId: 'credential',
-          password,
-        })),
-      );
+    await tx.insert(accounts).values(
+      [...staff, ...members].map(({ userId }) => ({
+        userId,
+        accountId: userId,
+        providerId: 'credential',
+        password,
+      })),
+    );
     const admins = await tx
       .insert(adminUsers)
       .values(staff.map(({ userId, role }) => ({ userId, role })))

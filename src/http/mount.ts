@@ -1,8 +1,8 @@
 import { pipeline } from 'node:stream/promises';
 import { fromNodeHeaders } from 'better-auth/node';
 import { Router, type NextFunction, type Request, type Response } from 'express';
-import type { AuditLogger } from '../audit/audit-logger.ts';
 import type { Callers } from '../auth/callers.ts';
+import type { IdempotencyKeys, StoredAnswer } from '../idempotency/idempotency.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
@@ -13,12 +13,26 @@ import { errorReply, nameError, statusOf } from './error-reply.ts';
 import { checkOrigin } from './origin-check.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { readBody, readInput } from './request-input.ts';
-import { Download, isMutation, type Route } from './route.ts';
+import { Download, isMutation, type Route, type RouteSubject } from './route.ts';
+
+/** Keeps refusals; the audit room does. */
+export interface RefusalRecorder {
+  recordRefusal(refusal: {
+    actor: CallerActor;
+    action: string;
+    subject?: RouteSubject;
+    code: string;
+    message: string;
+    method: string;
+    path: string;
+  }): Promise<void>;
+}
 
 export interface EdgeDependencies {
   callers: Callers;
-  audit: AuditLogger;
+  audit: RefusalRecorder;
   limits: RateLimits;
+  idempotency: IdempotencyKeys;
   clock: Clock;
   logger: Logger;
   /** `publicUrl` goes into errors; `allowedOrigins` are pages whose cookies may act. */
@@ -50,15 +64,65 @@ const parametersIn = (path: string) => path.split('/:').length - 1;
 function handler(route: Route, edge: EdgeDependencies) {
   return async (request: Request, response: Response): Promise<void> => {
     const actor = await identify(request, edge);
+    const refuse = (error: DomainError) => recordRefusal(route, edge, request, actor, error);
     try {
-      const answer = await run(route, edge, request, response, actor);
-      await send(response, route, answer, edge);
+      const input = await admit(route, edge, request, response, actor);
+      const key = keyOf(route, request);
+      if (key === undefined) await send(response, route, await route.handle({ actor, ...input }), edge);
+      else await sendOnce(response, route, edge, { actor, input, key, request, refuse });
     } catch (error) {
-      const named = nameError(error);
-      await recordRefusal(route, edge, request, actor, named);
+      await refuse(nameError(error));
       throw error;
     }
   };
+}
+
+interface Keyed {
+  actor: CallerActor;
+  input: Awaited<ReturnType<typeof readInput>>;
+  key: string;
+  request: Request;
+  refuse: (error: DomainError) => Promise<void>;
+}
+
+/** Does a mutation once for its Idempotency-Key, and gives the first answer again to whoever repeats it. */
+async function sendOnce(
+  response: Response,
+  route: Route,
+  edge: EdgeDependencies,
+  keyed: Keyed,
+): Promise<void> {
+  const { actor, input, request } = keyed;
+  const kept: DomainError[] = [];
+  const effect = async () => jsonAnswer(route, await route.handle({ actor, ...input }), edge);
+  const refused = (error: DomainError) => {
+    kept.push(error);
+    return { status: statusOf(error), body: bytesOf(replyFor(error, edge)) };
+  };
+  const keyedRequest = {
+    caller: actor.kind === 'service' ? `service:${actor.subject}` : `user:${actor.userId}`,
+    route: `${request.method} ${request.path}`,
+    key: keyed.key,
+    body: input.body,
+    permanent: route.keepsKey === true,
+  };
+  const answer = await (route.idempotency === 'recorded'
+    ? edge.idempotency.onceRecorded(keyedRequest, effect)
+    : edge.idempotency.once(keyedRequest, effect, refused));
+  for (const error of kept) await keyed.refuse(error);
+  if (answer.replayed) response.setHeader('Idempotency-Replayed', 'true');
+  sendBytes(response, answer);
+}
+
+/** The key of a mutation, if it has one. An answer that shows a number is never stored, so there it counts for nothing. */
+function keyOf(route: Route, request: Request): string | undefined {
+  const key = request.get('idempotency-key');
+  if (key === undefined || !isMutation(route) || route.idempotency === 'never') return undefined;
+  if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
+  const message = 'must be 1 to 255 visible ASCII characters';
+  throw new DomainError('VALIDATION_ERROR', `Idempotency-Key ${message}.`, {
+    issues: [{ path: 'header.idempotency-key', message }],
+  });
 }
 
 /** Throws UNAUTHENTICATED. */
@@ -68,20 +132,19 @@ async function identify(request: Request, edge: EdgeDependencies): Promise<Calle
   return actor;
 }
 
-async function run(
+/** Everything between knowing who calls and doing what they ask: limits, origin, permission, input. */
+async function admit(
   route: Route,
   edge: EdgeDependencies,
   request: Request,
   response: Response,
   actor: CallerActor,
-): Promise<unknown> {
+): Promise<Awaited<ReturnType<typeof readInput>>> {
   await edge.limits.caller(actor, response, route.limit);
   const mutation = isMutation(route);
   if (mutation) checkOrigin(request, edge.site.allowedOrigins);
   assertPermitted(route, actor, request.params);
-  const body = mutation ? await readBody(request, response) : {};
-  const input = await readInput(route, request, body);
-  return route.handle({ actor, ...input });
+  return readInput(route, request, mutation ? await readBody(request, response) : {});
 }
 
 /** Whose data it is stands in the address where it names a user; otherwise the service finds out. */
@@ -137,27 +200,41 @@ async function send(
   answer: unknown,
   edge: EdgeDependencies,
 ): Promise<void> {
+  if (!(answer instanceof Download)) return sendBytes(response, jsonAnswer(route, answer, edge));
   response.setHeader('Cache-Control', 'no-store');
-  if (answer instanceof Download) {
-    response.status(200).type(answer.contentType);
-    response.setHeader('Content-Disposition', `attachment; filename="${answer.fileName}"`);
-    if (Buffer.isBuffer(answer.content)) response.send(answer.content);
-    else await pipeline(answer.content, response);
-    return;
-  }
-  const checked = route.reply?.safeParse(answer);
-  if (!checked?.success) {
-    edge.logger.error('An answer did not have the form that its route promises.', {
-      route: route.path,
-      reason: checked?.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.code}`).join('; '),
-    });
-    throw new DomainError(
-      'INTERNAL',
-      'The answer could not be made. What was asked for may have been done: read it again.',
-    );
-  }
-  response.status(route.status ?? 200).json(checked.data);
+  response.status(200).type(answer.contentType);
+  response.setHeader('Content-Disposition', `attachment; filename="${answer.fileName}"`);
+  if (Buffer.isBuffer(answer.content)) response.send(answer.content);
+  else await pipeline(answer.content, response);
 }
+
+/** What the route promises, and nothing else. Throws INTERNAL, before anything is committed under a key. */
+function jsonAnswer(route: Route, answer: unknown, edge: EdgeDependencies): StoredAnswer {
+  const checked = route.reply?.safeParse(answer);
+  if (checked?.success) return { status: route.status ?? 200, body: bytesOf(checked.data) };
+  edge.logger.error('An answer did not have the form that its route promises.', {
+    route: route.path,
+    reason: checked?.error?.issues.map((issue) => `${issue.path.join('.')}: ${issue.code}`).join('; '),
+  });
+  throw new DomainError(
+    'INTERNAL',
+    'The answer could not be made. Read again whether what you asked for was done.',
+  );
+}
+
+const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value), 'utf8');
+
+function sendBytes(response: Response, { status, body }: StoredAnswer): void {
+  response.setHeader('Cache-Control', 'no-store');
+  response.status(status).type('application/json').send(body);
+}
+
+const replyFor = (error: DomainError, { clock, site }: Pick<EdgeDependencies, 'clock' | 'site'>) =>
+  errorReply(error, {
+    requestId: currentContext()?.requestId ?? '',
+    now: clock.now(),
+    publicUrl: site.publicUrl,
+  });
 
 /** The last handler: every error leaves in the one form of the document. */
 export function errorHandler(edge: Pick<EdgeDependencies, 'clock' | 'logger' | 'site'>) {
@@ -173,14 +250,6 @@ export function errorHandler(edge: Pick<EdgeDependencies, 'clock' | 'logger' | '
     if (status === 503) response.setHeader('Retry-After', '5');
     response.setHeader('Cache-Control', 'no-store');
     response.removeHeader('Content-Disposition');
-    response
-      .status(status)
-      .json(
-        errorReply(named, {
-          requestId: currentContext()?.requestId ?? '',
-          now: edge.clock.now(),
-          publicUrl: edge.site.publicUrl,
-        }),
-      );
+    response.status(status).json(replyFor(named, edge));
   };
 }

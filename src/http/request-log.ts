@@ -7,7 +7,7 @@ export function requestLog(logger: Logger) {
     const startedAt = performance.now();
     const requestId = response.getHeader('X-Request-Id');
     response.once('close', () => {
-      const route: unknown = request.route?.path;
+      const route = (request.route as { path?: unknown } | undefined)?.path;
       logger.info('request', {
         requestId,
         method: request.method,

@@ -61,6 +61,13 @@ export interface RouteDefinition<
   example?: { body?: z.input<B>; reply?: z.input<R> };
   /** What to name in the audit entry of a refusal. */
   subject?: (params: Record<string, string>) => RouteSubject;
+  /**
+   * How an Idempotency-Key is honoured: in the effect's own transaction unless said; `recorded` for work of many
+   * transactions; `never` where the answer shows a number that must not be stored.
+   */
+  idempotency?: 'recorded' | 'never';
+  /** The key is kept for ever. */
+  keepsKey?: true;
   /** A tighter rate limit than the caller's own (specification, section 11). */
   limit?: 'approvals';
   handle(input: Input<P, Q, B>): Promise<z.input<R> | Download>;

@@ -2,6 +2,7 @@ import type { AlertCategory } from '../alerts/raise-alert.ts';
 import type { AuditLogger } from '../audit/audit-logger.ts';
 import type { EligibilityChecker } from '../eligibility/eligibility-checker.ts';
 import type { Actor } from '../kernel/actor.ts';
+import type { IdempotencyKeys } from '../idempotency/idempotency.ts';
 import type { MembershipManager } from '../membership/membership-manager.ts';
 import type { DelayWatch } from '../payouts/delay-watch.ts';
 import type { Schedule } from './schedule-rules.ts';
@@ -26,6 +27,7 @@ export function jobTable(services: {
   membership: MembershipManager;
   delays: DelayWatch;
   audit: AuditLogger;
+  idempotency: IdempotencyKeys;
 }): readonly Job[] {
   return [
     {
@@ -56,11 +58,24 @@ export function jobTable(services: {
       run: async () => ({ ...(await services.delays.check()) }),
     },
     {
+      name: 'upkeep',
+      summary: 'Forgets Idempotency-Keys that need not be kept.',
+      schedule: { kind: 'daily', hour: 5, minute: 0 },
+      limitMs: 10 * MINUTE_MS,
+      run: async () => ({ forgottenKeys: await services.idempotency.forgetOld() }),
+    },
+    {
       name: 'audit-verification',
       summary: 'Recomputes every chain of the audit log.',
       schedule: { kind: 'daily', hour: 4, minute: 0 },
       limitMs: 60 * MINUTE_MS,
-      run: async () => ({ ...(await services.audit.verify()) }),
+      failureAlert: 'audit_broken',
+      run: async () => {
+        const result = await services.audit.verify();
+        if (!result.valid)
+          throw new Error('The audit log has been tampered with: see its last verification.');
+        return { ...result };
+      },
     },
   ];
 }

@@ -73,6 +73,7 @@ export function jobRoutes(jobs: JobRunner): Route[] {
       tag,
       summary: 'Run a job now and get its result',
       needs: 'jobs.run',
+      idempotency: 'recorded',
       params: z.strictObject({ name: z.string().max(60) }),
       reply: runView,
       errors: ['ALREADY_RUNNING'],

@@ -48,6 +48,8 @@ export type ErrorCode = (typeof ERROR_CODES)[number];
 export class DomainError extends Error {
   readonly code: ErrorCode;
   readonly details: Record<string, unknown> | undefined;
+  /** The refusal itself changed something, which stays: a payout that went to manual review. */
+  keepsEffects = false;
 
   constructor(code: ErrorCode, message: string, details?: Record<string, unknown>, options?: ErrorOptions) {
     super(message, options);

@@ -28,6 +28,7 @@ export function dollars(cents: Cents): number {
 /** `amount * rate` rounded half up to the cent; `rateBasisPoints` is a hundredth of a per cent (24% is 2400). */
 export function shareOf(amount: Cents, rateBasisPoints: number): Cents {
   assertCents(amount);
+  if (amount < 0) throw new RangeError('Nothing is withheld from a negative amount.');
   if (!Number.isInteger(rateBasisPoints) || rateBasisPoints < 0)
     throw new RangeError('The rate must be whole basis points.');
   return Number((BigInt(amount) * BigInt(rateBasisPoints) + 5000n) / 10000n);

@@ -36,7 +36,8 @@ export function cursorInstant(part: string | number | undefined): Date {
   return instant;
 }
 
-const invalidCursor = () =>
+/** For a cursor that this service never gave. */
+export const invalidCursor = (): DomainError =>
   new DomainError('VALIDATION_ERROR', 'cursor must be the nextCursor of an earlier answer.', {
     issues: [{ path: 'query.cursor', message: 'must be the nextCursor of an earlier answer' }],
   });

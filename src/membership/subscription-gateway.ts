@@ -1,6 +1,6 @@
 /** The seam to the subscription service: one act, with two adapters. */
 import {
-  CircuitBreakerPolicy,
+  type CircuitBreakerPolicy,
   ConsecutiveBreaker,
   circuitBreaker,
   handleAll,

@@ -151,6 +151,7 @@ export function paymentRoutes(
       description:
         'Never by whoever generated the instructions. Checks once more that nothing has changed since.',
       needs: 'payments.mark-sent',
+      keepsKey: true,
       body: z.strictObject({
         sentDate: isoDate,
         expectedArrivalDate: isoDate,
@@ -171,6 +172,7 @@ export function paymentRoutes(
       tag,
       summary: 'Confirm that the payment has arrived',
       needs: 'payments.confirm',
+      keepsKey: true,
       body: z.strictObject({ completedDate: isoDate, confirmationNumber: line(100).optional() }),
       example: {
         body: { completedDate: '2026-11-24', confirmationNumber: 'CONF-1' },
@@ -224,6 +226,7 @@ export function paymentRoutes(
       summary: 'Show the full account number once',
       description: 'For finance, with a reason; audited, and told to the admins.',
       needs: 'secrets.reveal',
+      idempotency: 'never',
       params: payoutParams,
       body: z.strictObject({ reason: paragraph(1000) }),
       reply: z.object({ payoutId: z.string(), routingNumber: z.string(), accountNumber: z.string() }),

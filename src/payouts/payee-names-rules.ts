@@ -25,14 +25,18 @@ export function nameWords(name: string): string[] {
     .filter((word) => word !== '');
 }
 
-/** True when two names can be the same person's or firm's. An empty name matches none. */
+/**
+ * True when two names can be the same person's or firm's: the same words in any order, or names of which each holds the
+ * first and the last word of the other, so that only what stands between differs. An empty name matches none.
+ */
 export function namesMatch(a: string, b: string): boolean {
   const [first, second] = [nameWords(a), nameWords(b)];
   if (first.length === 0 || second.length === 0) return false;
   if (sameWords(first, second)) return true;
-  const [shorter, longer] = first.length <= second.length ? [first, second] : [second, first];
-  if (shorter.length < 2) return false;
-  return containsAll(longer, shorter) || sameWords(outer(first), outer(second));
+  if (Math.min(first.length, second.length) < 2) return false;
+  return (
+    outer(first).every((word) => second.includes(word)) && outer(second).every((word) => first.includes(word))
+  );
 }
 
 /** Every name that is there matches every other. */
@@ -49,12 +53,3 @@ const sameWords = (a: string[], b: string[]) =>
   a.length === b.length && [...a].sort().join(' ') === [...b].sort().join(' ');
 
 const outer = (words: string[]): string[] => [words[0] ?? '', words.at(-1) ?? ''];
-
-function containsAll(longer: string[], shorter: string[]): boolean {
-  const left = [...longer];
-  return shorter.every((word) => {
-    const at = left.indexOf(word);
-    if (at >= 0) left.splice(at, 1);
-    return at >= 0;
-  });
-}

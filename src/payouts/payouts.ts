@@ -70,8 +70,9 @@ export class Payouts {
       this.#assertMay(actor, subject, action, expected.version);
       return work(tx, subject);
     });
-    if (outcome instanceof DomainError) throw outcome;
-    return outcome;
+    if (!(outcome instanceof DomainError)) return outcome;
+    outcome.keepsEffects = true;
+    throw outcome;
   }
 
   #assertMay(

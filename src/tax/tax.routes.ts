@@ -163,6 +163,7 @@ const w9Routes = ({ desk, papers }: TaxRoom): Route[] => [
     summary: 'Show a full TIN, once',
     description: 'Of a W-9, or of the W-9 behind a 1099. Recorded with its reason, and told to the admins.',
     needs: 'secrets.reveal',
+    idempotency: 'never',
     params: formParams,
     body: reasonBody,
     reply: revealedTin,
@@ -261,6 +262,7 @@ const yearRoutes = ({ reports }: TaxRoom): Route[] => [
     description:
       'For a year that has ended. Whoever has a form keeps it: repeating it issues no second copy.',
     needs: 'tax-forms.issue',
+    idempotency: 'recorded',
     params: yearParams,
     reply: year1099s,
     errors: ['YEAR_NOT_ENDED', 'TAX_YEAR_UNKNOWN'],

@@ -93,6 +93,7 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
         overrideReason: paragraph(1000).optional(),
       }),
       status: 201,
+      keepsKey: true,
       reply: z.object({ data: z.array(payoutView) }),
       errors: [
         'NOT_ELIGIBLE',

@@ -119,7 +119,7 @@ describe('hostile input', () => {
     const [eml = ''] = (await readdir(folder)).filter((file) => file.endsWith('.eml'));
     const text = await readFile(join(folder, eml), 'utf8');
     const headers = text.slice(0, text.indexOf('\r\n\r\n')).replace(/\r\n[ \t]+/g, ' ');
-    const names = headers.split('\r\n').map((line) => line.split(':')[0]);
+    const names = headers.split('\r\n').map((line) => line.split(':')[0] ?? '');
     expect(names.sort()).toEqual(
       [
         'Auto-Submitted',

@@ -231,7 +231,7 @@ async function run(command: string, args: string[], account?: Account, output?: 
     stream?.on('data', (chunk: Buffer) => (said += chunk.toString()));
   return new Promise((done) => {
     child.once('error', (error) => done({ code: null, said: explainSpawn(error) }));
-    child.once(output === undefined ? 'close' : 'exit', (code) => done({ code, said }));
+    child.once(output === undefined ? 'close' : 'exit', (code: number | null) => done({ code, said }));
   });
 }
 
