@@ -97,8 +97,8 @@ export class PdfSheet {
     const top = this.y;
     const height = 68;
     const half = (this.width - 32) / 2;
-    const leftHalf = { x: this.left + 16, width: half + 40 };
-    const rightHalf = { x: this.left + 56 + half, width: half - 40 };
+    const leftHalf = { x: this.left + 16, width: half };
+    const rightHalf = { x: this.left + 16 + half, width: half };
     const small: TextStyle = { sizePt: 8.5, color: COLORS.muted, maxLines: 1 };
     const large: TextStyle = { sizePt: 28, bold: true, color: COLORS.accent, maxLines: 1 };
     this.shape((doc) => doc.roundedRect(this.left, top, this.width, height, 4).fill(COLORS.fill));
