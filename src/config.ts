@@ -182,6 +182,9 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
     if (value.length >= 32 && new Set(value).size < 10)
       faults.push(`${name} is weak: use a random one (openssl rand -base64 48)`);
   }
+  if (given('DATABASE_URL') && (!given('DATABASE_MIGRATION_URL') || env['DATABASE_MIGRATION_URL'] === env['DATABASE_URL'])) {
+    faults.push('DATABASE_MIGRATION_URL must name the owner, another user than DATABASE_URL: the service never runs as the owner');
+  }
   if (given('JWT_SECRET') && env['JWT_SECRET'] === env['BETTER_AUTH_SECRET']) {
     faults.push('JWT_SECRET must differ from BETTER_AUTH_SECRET');
   }

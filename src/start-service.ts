@@ -170,11 +170,6 @@ interface Urls {
 
 function externalUrls(config: Config, url: string): Urls {
   const migration = config.database.migrationUrl ?? url;
-  if (config.production && migration === url) {
-    throw new ConfigError([
-      'DATABASE_MIGRATION_URL must be another user than DATABASE_URL in production: the service never runs as the owner',
-    ]);
-  }
   return { service: url, migration, setRole: migration === url };
 }
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { csvDownload, type CsvColumns } from '../http/csv.ts';
 import { route, type Route } from '../http/route.ts';
-import { line, listOf, moment, pageQuery, userId } from '../http/schemas.ts';
+import { line, listOf, moment, pageQuery, until, userId } from '../http/schemas.ts';
 import type { AuditLogger } from './audit-logger.ts';
 import { auditEntryView, verificationView, type AuditEntryView } from './audit-view.ts';
 
@@ -22,7 +22,7 @@ const auditQuery = z
       .meta({ description: 'What this member of staff did.', example: '3' }),
     userId: userId.optional().meta({ description: 'What this person did, as staff or as a member.' }),
     from: moment.optional().meta({ description: 'Entries from this day or instant on.' }),
-    to: moment.optional().meta({ description: 'Entries before this day or instant.' }),
+    to: until.optional(),
     format: z
       .enum(['json', 'csv'])
       .optional()

@@ -10,6 +10,7 @@ import { enqueueForStaff } from '../notifications/outbox.ts';
 import {
   judgeEligibility,
   nextCheckAfter,
+  type EligibilityFigures,
   type EligibilityTerms,
   type EligibilityVerdict,
 } from './eligibility-rules.ts';
@@ -48,8 +49,9 @@ export class EligibilityChecker {
   }
 
   /** The state at this moment; nothing is recorded. */
-  checkEligibility(): Promise<EligibilityResult> {
-    return this.#evaluate(this.#database.reader);
+  async checkEligibility(): Promise<EligibilityResult> {
+    const { reader } = this.#database;
+    return this.#resultOf(await readFigures(reader), reader);
   }
 
   /** Revenue in dollars. */
@@ -77,7 +79,8 @@ export class EligibilityChecker {
   async recordCheck(actor: Actor): Promise<EligibilityResult> {
     return this.#database.transaction(async (tx) => {
       const now = this.#clock.now();
-      const result = await this.#evaluate(tx);
+      const figures = await readFigures(tx);
+      const result = await this.#resultOf(figures, tx);
       await insertCheck(tx, now, actorLabel(actor), { ...result });
       await recordAudit(tx, {
         actor,
@@ -87,17 +90,15 @@ export class EligibilityChecker {
         action: 'checked',
         newValues: { ...result },
       });
+      await this.#alertOnShortfall(tx, result, figures, now);
       await this.#alert(tx, result, now);
       return result;
     });
   }
 
-  async #evaluate(reader: Reader): Promise<EligibilityResult> {
+  async #resultOf(figures: EligibilityFigures, reader: Reader): Promise<EligibilityResult> {
     const now = this.#clock.now();
-    const [figures, eligibleMemberCount] = await Promise.all([
-      readFigures(reader),
-      this.#queue.countCandidates(reader),
-    ]);
+    const eligibleMemberCount = await this.#queue.countCandidates(reader);
     const verdict = judgeEligibility(figures, this.#terms, now);
     return {
       isEligible: verdict.isEligible,
@@ -113,7 +114,6 @@ export class EligibilityChecker {
   }
 
   async #alert(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
-    await this.#alertOnShortfall(tx, result, at);
     if (!result.isEligible) return closeAlert(tx, 'payout_eligible', 'all', at);
     const isNew = await raiseAlert(tx, {
       severity: 'info',
@@ -133,14 +133,19 @@ export class EligibilityChecker {
     await enqueueForStaff(tx, { roles: ['admin'] }, { template: 'payouts-available', data, at });
   }
 
-  async #alertOnShortfall(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
-    const shortfall = result.awardedPayouts > result.potentialWinners;
-    if (!shortfall) return closeAlert(tx, 'revenue_shortfall', 'all', at);
+  /** Counted in money, as live payouts may have been initiated under another reward. */
+  async #alertOnShortfall(
+    tx: Tx,
+    result: EligibilityResult,
+    { revenueCents, awardedCents }: EligibilityFigures,
+    at: Date,
+  ): Promise<void> {
+    if (revenueCents >= awardedCents) return closeAlert(tx, 'revenue_shortfall', 'all', at);
     await raiseAlert(tx, {
       severity: 'warning',
       category: 'revenue_shortfall',
       title: 'Refunds took revenue below what is awarded',
-      message: `${result.awardedPayouts} payouts are awarded, but revenue funds ${result.potentialWinners}. No more can be initiated.`,
+      message: `Payouts of ${formatUsd(awardedCents)} are awarded, but revenue is ${formatUsd(revenueCents)}. No more can be initiated.`,
       details: { ...result },
       subject: 'all',
       at,

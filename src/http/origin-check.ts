@@ -4,10 +4,11 @@ import { DomainError } from '../kernel/errors.ts';
 
 /**
  * A mutation that rides on a cookie must come from a page that we know: browsers send `Origin` with every one. A caller
- * that is no browser sends neither header, and no page can make a browser leave them out.
+ * that is no browser sends neither header, and no page can make a browser leave them out. An `Authorization` beside the
+ * cookie excuses nothing: where it holds no session (a page can make a browser send `Basic`), the cookie is what counts.
  */
 export function checkOrigin(request: Request, allowedOrigins: ReadonlySet<string>): void {
-  if (request.headers.authorization !== undefined || request.headers.cookie === undefined) return;
+  if (request.headers.cookie === undefined) return;
   const { origin } = request.headers;
   const site = request.headers['sec-fetch-site'];
   const foreignOrigin = origin !== undefined && !allowedOrigins.has(origin);

@@ -58,6 +58,14 @@ export const moment = z
   .transform((text) => new Date(text))
   .meta({ description: 'A day, or an instant of ISO 8601.', example: '2026-01-01' });
 
+const DAY_MS = 86_400_000;
+
+/** The end of a span in a query, not itself in it: a day means all of that day, so its end. */
+export const until = z
+  .union([isoDate, z.iso.datetime({ offset: true })])
+  .transform((text) => new Date(isIsoDate(text) ? Date.parse(text) + DAY_MS : text))
+  .meta({ description: 'A day (all of it is in) or an instant of ISO 8601 (not in).', example: '2026-12-31' });
+
 export const pageQuery = {
   limit: z
     .string()

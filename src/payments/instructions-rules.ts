@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { PaymentMethod } from '../db/schema/index.ts';
 import { canonicalJson } from '../kernel/canonical-json.ts';
 import { DomainError } from '../kernel/errors.ts';
-import { allNamesMatch, namesKey } from '../payouts/payee-names-rules.ts';
-import type { PayeeFacts } from '../payouts/payout-requirements.ts';
+import { allNamesMatch, mismatchReason, namesKey } from '../payouts/payee-names-rules.ts';
+import { payeeNames, type PayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Payout } from '../payouts/payout.ts';
 
 export interface InstructionsRequest {
@@ -67,34 +67,29 @@ export function decideWithholding(payee: PayeeFacts, request: InstructionsReques
   return { reason: `No W-9 on file: ${request.reason}` };
 }
 
-/** Why the payout must be looked at by a person before it is paid, if it must. */
+/** Why the payout must be looked at by a person before it is paid, if it must: what the caller and the reviewer are told. */
 export function payeeDoubt(
   payout: Payout,
   payee: PayeeFacts,
   method: PaymentMethod,
-): DomainError | undefined {
+): { error: DomainError; holdReason: string } | undefined {
   if (!payee.kycVerified) {
-    return new DomainError(
+    const error = new DomainError(
       'KYC_NOT_VERIFIED',
       'The identity check of the payee is not verified any more. The payout went to manual review.',
     );
+    return { error, holdReason: 'KYC_NOT_VERIFIED: The identity check of the payee is not verified any more.' };
   }
-  const holder = payout.bankDetails?.accountHolderName;
-  const w9Name = payee.w9?.data.legalName;
-  const names = [payee.legalName, w9Name, method === 'ach' ? holder : undefined];
-  if (allNamesMatch(names) || payout.acceptedNames === namesKey(payee.legalName, w9Name, holder))
-    return undefined;
-  return new DomainError(
+  const names = payeeNames(payout, payee);
+  const { kyc, w9, accountHolder } = names;
+  if (allNamesMatch([kyc, w9, method === 'ach' ? accountHolder : undefined])) return undefined;
+  if (payout.acceptedNames === namesKey(kyc, w9, accountHolder)) return undefined;
+  const error = new DomainError(
     'NAME_MISMATCH',
     'The names on identity check, W-9 and bank account differ. The payout went to manual review.',
-    {
-      names: {
-        kyc: payee.legalName,
-        w9: w9Name ?? null,
-        accountHolder: method === 'ach' ? (holder ?? null) : null,
-      },
-    },
+    { names: { kyc, w9: w9 ?? null, accountHolder: method === 'ach' ? (accountHolder ?? null) : null } },
   );
+  return { error, holdReason: mismatchReason(names) };
 }
 
 /** What instructions freeze. */

@@ -90,8 +90,9 @@ export class PaymentAftermath {
         `Payout ${payout.payoutId} came back.`,
       );
     }
-    if (attempt.sentDate === null) return;
-    const account = concernsAccount(returnCode);
+    const account = attempt.paymentMethod === 'ach' && concernsAccount(returnCode);
+    // Of a payment that never left, the member only hears when they have to do something.
+    if (attempt.sentDate === null && !account) return;
     await enqueueFor(tx, payout.userId, {
       template: 'payment-failed',
       payoutId: payout.payoutId,

@@ -116,8 +116,8 @@ export class PaymentProcessor {
       assertNothingMissing(payout, payee, request, paymentMethod, terms);
       const doubt = payeeDoubt(payout, payee, paymentMethod);
       if (doubt) {
-        await this.#progress.hold(tx, subject, actor, `${doubt.code}: ${doubt.message}`);
-        return doubt;
+        await this.#progress.hold(tx, subject, actor, doubt.holdReason);
+        return doubt.error;
       }
       const withholding = decideWithholding(payee, request);
       const { callbackVerification } = request;
@@ -291,11 +291,7 @@ export class PaymentProcessor {
     const review = subject.failures >= FAILURES_BEFORE_REVIEW;
     if (account && attempt.bankDetailsVersion !== null) {
       await refuseDetails(tx, payout.payoutId, attempt.bankDetailsVersion, this.#clock.now());
-      const patch = {
-        bankDetails: null,
-        bankDetailsVersion: null,
-        ...(review ? {} : { status: 'pending_bank_info' as const }),
-      };
+      const patch = { bankDetails: null, bankDetailsVersion: null, status: 'pending_bank_info' as const };
       settled = await this.#payouts.change(tx, payout, patch, { actor, action: 'bank_details_refused' });
     }
     if (review)

@@ -78,24 +78,19 @@ const exampleInstructions: PaymentInstructions = {
   version: 6,
 };
 
-const instructionsBody = z
-  .strictObject({
-    paymentMethod: z.enum(PAYMENT_METHODS).optional(),
-    applyBackupWithholding: z
-      .boolean()
-      .optional()
-      .meta({ description: 'Withhold 24%, there being no approved W-9.' }),
-    reason: paragraph(1000)
-      .optional()
-      .meta({ description: 'Why tax is withheld; required with applyBackupWithholding.' }),
-    callbackVerification: paragraph(1000)
-      .optional()
-      .meta({ description: 'Who called the member back about changed bank details, and when.' }),
-  })
-  .refine((body) => body.applyBackupWithholding !== true || body.reason !== undefined, {
-    path: ['reason'],
-    message: 'is required with applyBackupWithholding',
-  });
+const instructionsBody = z.strictObject({
+  paymentMethod: z.enum(PAYMENT_METHODS).optional(),
+  applyBackupWithholding: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Withhold 24%, there being no approved W-9.' }),
+  reason: paragraph(1000)
+    .optional()
+    .meta({ description: 'Why tax is withheld; required with applyBackupWithholding.' }),
+  callbackVerification: paragraph(1000)
+    .optional()
+    .meta({ description: 'Who called the member back about changed bank details, and when.' }),
+});
 
 export function paymentRoutes(
   processor: PaymentProcessor,

@@ -45,6 +45,17 @@ export const allNamesMatch = (names: readonly (string | undefined)[]): boolean =
   return given.every((name, index) => given.slice(index + 1).every((other) => namesMatch(name, other)));
 };
 
+/** The names that are compared, as they are written; the account holder's only where there are bank details. */
+export interface PayeeNames {
+  kyc: string;
+  w9: string | undefined;
+  accountHolder: string | undefined;
+}
+
+/** Why a payout is held for its names. It names them, as a reviewer accepts this very set and no other. */
+export const mismatchReason = ({ kyc, w9, accountHolder }: PayeeNames): string =>
+  `NAME_MISMATCH: The names differ. Identity check: ${kyc}. W-9: ${w9 ?? 'none'}. Bank account: ${accountHolder ?? 'none'}.`;
+
 /** What a reviewer accepts when the names differ: this very set of names and no other. */
 export const namesKey = (...names: readonly (string | undefined)[]): string =>
   names.map((name) => nameWords(name ?? '').join(' ')).join(' | ');

@@ -4,9 +4,9 @@ import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
-import { namesKey } from './payee-names-rules.ts';
+import { mismatchReason, namesKey } from './payee-names-rules.ts';
 import { withoutWithholding, type PayoutProgress } from './payout-progress.ts';
-import { readPayeeFacts, standingOf } from './payout-requirements.ts';
+import { payeeNames, readPayeeFacts, standingOf } from './payout-requirements.ts';
 import type { PayoutView } from './payout-view.ts';
 import type { Payouts } from './payouts.ts';
 import type { Payout } from './payout.ts';
@@ -38,18 +38,14 @@ export class PayoutReview {
 
   /**
    * Back to where the payout came from: to a new round of approvals, or to what is missing by now. The note also
-   * accepts a difference of names for which the payout was held.
+   * accepts the names for which the payout was held, if they still are the same.
    */
   resume(actor: CallerActor, payoutId: string, note: string): Promise<PayoutView> {
     return this.#payouts.act(actor, payoutId, 'resume', async (tx, { payout }) => {
       const payee = await readPayeeFacts(tx, payout.userId);
       const status = resumedStatus(payout.heldFrom, () => standingOf(payout, payee));
-      const held = payout.holdReason?.startsWith('NAME_MISMATCH') === true;
-      const accepted = namesKey(
-        payee.legalName,
-        payee.w9?.data.legalName,
-        payout.bankDetails?.accountHolderName,
-      );
+      const names = payeeNames(payout, payee);
+      const heldForThem = payout.holdReason === mismatchReason(names);
       const resumed = await this.#payouts.change(
         tx,
         payout,
@@ -57,7 +53,7 @@ export class PayoutReview {
           status,
           heldFrom: null,
           holdReason: null,
-          ...(held ? { acceptedNames: accepted } : {}),
+          ...(heldForThem ? { acceptedNames: namesKey(names.kyc, names.w9, names.accountHolder) } : {}),
           ...(status === 'pending_approval' ? { approvalRound: payout.approvalRound + 1 } : {}),
           internalNotes: this.#withNote(payout, actor, note),
         },

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { route, type Route } from '../http/route.ts';
-import { listOf, moment, pageQuery, paragraph, payoutParams, userId } from '../http/schemas.ts';
+import { listOf, moment, pageQuery, paragraph, payoutParams, until, userId } from '../http/schemas.ts';
 import { PAYOUT_STATUSES } from '../kernel/payout-lifecycle.ts';
 import { examplePayout } from './payout-example.ts';
 import type { PayoutReview } from './payout-review.ts';
@@ -36,7 +36,7 @@ export function payoutRoutes(payouts: Payouts, review: PayoutReview): Route[] {
         status: z.enum(PAYOUT_STATUSES).optional(),
         userId: userId.optional(),
         from: moment.optional(),
-        to: moment.optional(),
+        to: until.optional(),
       }),
       reply: listOf(payoutView),
       example: { reply: { data: [{ ...examplePayout, auditTrail: undefined }], nextCursor: null } },

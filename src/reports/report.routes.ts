@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { csvDownload, type CsvColumns } from '../http/csv.ts';
 import { route, type Route } from '../http/route.ts';
-import { instant, moment, money } from '../http/schemas.ts';
+import { instant, moment, money, until } from '../http/schemas.ts';
 import { PAYOUT_STATUSES } from '../kernel/payout-lifecycle.ts';
 import type { PayoutReport, ReportService } from './report-service.ts';
 import { REPORT_GROUPS } from './report-store.ts';
@@ -57,7 +57,7 @@ export const reportRoutes = (reports: ReportService): Route[] => [
     needs: 'reports.payouts',
     query: z.strictObject({
       from: moment.optional(),
-      to: moment.optional(),
+      to: until.optional(),
       groupBy: z.enum(REPORT_GROUPS).default('month').meta({ description: 'status leaves the periods out.' }),
       format: z.enum(['json', 'csv']).optional().meta({ description: 'json unless said.' }),
     }),

@@ -14,6 +14,7 @@ import {
   insertForm,
   listLive1099s,
   lockForm,
+  lockFormsOf,
   moveForm,
   readYearIncome,
   type TaxFormRow,
@@ -165,6 +166,7 @@ export class TaxComplianceService {
     taxYear: number,
     corrects?: TaxFormRow,
   ): Promise<TaxFormRow | undefined> {
+    await lockFormsOf(tx, userId);
     const existing = await findLive1099(tx, userId, taxYear);
     if (existing) return existing;
     const [income] = await readYearIncome(tx, taxYear, userId);

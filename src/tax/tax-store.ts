@@ -41,6 +41,14 @@ export async function lockForm(tx: Tx, formId: string): Promise<TaxFormRow | und
   return row;
 }
 
+/** First key of the locks on a person's forms; the second is a hash of who it is. */
+const FORMS_LOCK = 7_203_004;
+
+/** Held until the commit: of several that make a form for the same person at once, each sees those before it. */
+export async function lockFormsOf(tx: Tx, userId: string): Promise<void> {
+  await tx.execute(sql`SELECT pg_advisory_xact_lock(${FORMS_LOCK}::integer, hashtext(${userId}))`);
+}
+
 /** The W-9 of a member in one status: at most one is submitted, at most one approved. */
 export async function findW9(
   reader: Reader,

@@ -16,6 +16,7 @@ import {
   findW9,
   insertForm,
   lockForm,
+  lockFormsOf,
   moveForm,
   supersedeW9,
   type TaxFormRow,
@@ -76,6 +77,7 @@ export class W9Desk {
     return this.#database.transaction(async (tx) => {
       const at = this.#clock.now();
       const row = this.#row(userId, form, tin, at);
+      await lockFormsOf(tx, userId);
       await supersedeW9(tx, userId, 'submitted', at);
       const { formId, status } = await insertForm(tx, row);
       await recordAudit(tx, {

@@ -9,7 +9,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { newPayoutId } from '../kernel/ids.ts';
 import { decimalFromCents, dollars, type Cents } from '../kernel/money.ts';
-import { DEFAULT_PAGE, decodeCursor, pageOf, type Page } from '../kernel/paging.ts';
+import { DEFAULT_PAGE, decodeCursor, invalidCursor, pageOf, type Page } from '../kernel/paging.ts';
 import type { ApprovalManager } from '../approvals/approval-manager.ts';
 import { payoutAmounts, processingAmounts } from '../payouts/payout-amounts-rules.ts';
 import { viewPayout, type PayoutView } from '../payouts/payout-view.ts';
@@ -91,7 +91,7 @@ export class WinnerSelector {
     cursor?: string | undefined;
   }): Promise<Page<Candidate>> {
     const limit = page.limit ?? DEFAULT_PAGE;
-    const after = page.cursor === undefined ? 0 : Number(decodeCursor(page.cursor, 1)[0]);
+    const after = page.cursor === undefined ? 0 : positionIn(page.cursor);
     const members = await listCandidates(this.#database.reader, after, limit + 1);
     return pageOf(members, limit, ({ queuePosition }) => [queuePosition], toCandidate);
   }
@@ -107,7 +107,9 @@ export class WinnerSelector {
    */
   async createPayoutRecords(actor: CallerActor, choice: Initiation): Promise<PayoutView[]> {
     if (actor.kind !== 'staff') throw new DomainError('FORBIDDEN', 'Only staff initiate payouts.');
-    if (choice.userIds.includes(actor.userId)) {
+    // A UUID may be written in capitals; the database answers in small letters.
+    const userIds = choice.userIds.map((userId) => userId.toLowerCase());
+    if (userIds.includes(actor.userId)) {
       throw new DomainError(
         'SEPARATION_OF_DUTIES',
         'Nobody initiates a payout to themselves. Another admin can.',
@@ -116,8 +118,8 @@ export class WinnerSelector {
     return this.#database.transaction(async (tx) => {
       await lockInitiation(tx);
       const verdict = await this.#eligibility.judge(tx);
-      assertFunded(verdict, choice.userIds.length);
-      const chosen = await chosenMembers(tx, choice.userIds);
+      assertFunded(verdict, userIds.length);
+      const chosen = await chosenMembers(tx, userIds);
       const skipped = passedOver(
         chosen,
         await listAhead(tx, Math.max(...chosen.map((member) => member.queuePosition))),
@@ -239,6 +241,13 @@ export class WinnerSelector {
       }),
     };
   }
+}
+
+/** Throws VALIDATION_ERROR for a cursor that this service never gave. */
+function positionIn(cursor: string): number {
+  const [position] = decodeCursor(cursor, 1);
+  if (!Number.isSafeInteger(position)) throw invalidCursor();
+  return Number(position);
 }
 
 /** For the eligibility check, which counts candidates without knowing the queue. */

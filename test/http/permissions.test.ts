@@ -117,7 +117,10 @@ function bodyOf(key: string, name: string): unknown {
 }
 
 function addressOf(path: string, ids: Record<string, string> = {}): string {
-  const known: Record<string, string> = { ...UNKNOWN, ...(path.startsWith('/api/payouts') ? {} : { id: NOBODY }) };
+  const known: Record<string, string> = {
+    ...UNKNOWN,
+    ...(path.startsWith('/api/payouts') ? {} : { id: NOBODY }),
+  };
   return path.replace(/:(\w+)/g, (_, name: string) => ids[name] ?? known[name] ?? '');
 }
 
@@ -205,19 +208,20 @@ describe('who may do what', () => {
     const found = await verdicts(() => member, { userId: other.member.userId });
     // A payout's or form's id does not say whose it is: the service answers 404 for another's (below).
     const unnamed = (key: string) => !key.includes(':userId');
-    expect(found).toEqual(
-      expected((may, key) => (may.includes('self') && unnamed(key) ? 'let in' : '403')),
-    );
+    expect(found).toEqual(expected((may, key) => (may.includes('self') && unnamed(key) ? 'let in' : '403')));
   });
 
-  it.each(['admin', 'finance', 'viewer'] as const)('leaves %s the member column for their own data', async (name) => {
-    const caller = cast[name];
-    for (const route of routes.filter(({ path }) => path.includes('/:userId/'))) {
-      if (!MAY[keyOf(route)]?.includes('self')) continue;
-      const status = await statusFor(route, caller, { userId: caller.userId.toUpperCase() });
-      expect(verdict(status), keyOf(route)).toBe('let in');
-    }
-  });
+  it.each(['admin', 'finance', 'viewer'] as const)(
+    'leaves %s the member column for their own data',
+    async (name) => {
+      const caller = cast[name];
+      for (const route of routes.filter(({ path }) => path.includes('/:userId/'))) {
+        if (!MAY[keyOf(route)]?.includes('self')) continue;
+        const status = await statusFor(route, caller, { userId: caller.userId.toUpperCase() });
+        expect(verdict(status), keyOf(route)).toBe('let in');
+      }
+    },
+  );
 });
 
 describe('a machine', () => {
