@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { isIsoDate, startOfDay } from './kernel/calendar.ts';
+import { CRASH_POINTS, type CrashPoint } from './kernel/crash-points.ts';
 import { centsFromDecimal } from './kernel/money.ts';
 
 const blankIsMissing = (value: unknown) =>
@@ -116,6 +117,16 @@ const environmentSchema = z.object({
   RATE_LIMIT_SIGN_IN: whole(20, 0, 1_000_000),
   STEP_UP_MINUTES: whole(15, 0, 1440),
   JOBS: flag(true),
+  /** For `npm run crash`: a point and how often it is passed, the last time dying. */
+  CRASH_POINT: setting(
+    z
+      .string()
+      .regex(
+        new RegExp(`^(${CRASH_POINTS.join('|')}):[1-9]\\d*$`),
+        'must be a crash point and a number, such as before-commit:1',
+      )
+      .optional(),
+  ),
 });
 
 /** The names of all settings, for the test that holds `.env.example` against them. */
@@ -188,6 +199,7 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
   if (given('JWT_SECRET') && env['JWT_SECRET'] === env['BETTER_AUTH_SECRET']) {
     faults.push('JWT_SECRET must differ from BETTER_AUTH_SECRET');
   }
+  if (given('CRASH_POINT')) faults.push('CRASH_POINT must not be set in production');
   const key = Buffer.from(env['ENCRYPTION_KEY'] ?? '', 'base64');
   if (key.length === 32 && new Set(key).size < 10)
     faults.push('ENCRYPTION_KEY is weak: use a random one (openssl rand -base64 32)');
@@ -311,7 +323,13 @@ function shape(
       signIn: env.RATE_LIMIT_SIGN_IN,
     },
     jobs: env.JOBS,
+    crashPoint: crashPointOf(env.CRASH_POINT),
   });
+}
+
+function crashPointOf(setting: string | undefined): { point: CrashPoint; passes: number } | undefined {
+  const [point, passes] = setting?.split(':') ?? [];
+  return point === undefined ? undefined : { point: point as CrashPoint, passes: Number(passes) };
 }
 
 function secondsOf(expiry: string): number {

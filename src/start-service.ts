@@ -14,6 +14,7 @@ import { greetingFor } from './demo/greeting.ts';
 import { seedDemo } from './demo/seed.ts';
 import { Health } from './http/health.ts';
 import { MovableClock } from './kernel/clock.ts';
+import { armCrashPoint } from './kernel/crash-points.ts';
 import { createLogger, errorFields, type Logger } from './kernel/logger.ts';
 import { createServices, type Services } from './services.ts';
 
@@ -87,6 +88,7 @@ async function bringUp(
     );
   }
   undo.push(async () => health.stop());
+  if (config.crashPoint) armCrashPoint(config.crashPoint.point, config.crashPoint.passes);
   const url = `http://localhost:${port}`;
   logger.info('The service is up.', { address: url, port });
   return { url, logger, services, stop, greeting: greetingFor({ url, demo, config }) };

@@ -3,6 +3,7 @@ import { and, eq, sql } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
 import { auditChains, userAuditLogs } from '../db/schema/index.ts';
 import { actorLabel, adminIdOf, userIdOf, type Actor } from '../kernel/actor.ts';
+import { crashPoint } from '../kernel/crash-points.ts';
 import { currentContext } from '../kernel/request-context.ts';
 import { CHAIN_START, hashEntry } from './chain-rules.ts';
 import { redact, type AuditValues } from './redaction-rules.ts';
@@ -87,4 +88,5 @@ export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
     )
     .returning({ length: auditChains.length });
   if (moved.length !== 1) throw new Error('The audit chain moved under its lock.');
+  crashPoint('audit-written');
 }

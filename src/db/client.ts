@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
+import { crashPoint } from '../kernel/crash-points.ts';
 import { domainErrorFromDatabase, isConnectionFailure, isRetryable } from './errors.ts';
 import * as schema from './schema/index.ts';
 
@@ -68,11 +69,15 @@ export class Database {
     for (let attempt = 0; ; attempt += 1) {
       let commitSent = false;
       try {
-        return await this.drizzle.transaction(async (tx) => {
+        const outcome = await this.drizzle.transaction(async (tx) => {
+          crashPoint('transaction-begun');
           const result = await work(tx);
+          crashPoint('before-commit');
           commitSent = true;
           return result;
         });
+        crashPoint('after-commit');
+        return outcome;
       } catch (error) {
         const wait = RETRY_WAITS_MS[attempt];
         const again = isRetryable(error) || (isConnectionFailure(error) && !commitSent);

@@ -1,5 +1,5 @@
 /** The people of the demo data. */
-import type { StaffRole } from '../kernel/permissions.ts';
+import type { StaffRole } from '../kernel/actor.ts';
 
 export const DEMO_PASSWORD = 'demo-password-1234';
 export const DEMO_MEMBERS = 200;

@@ -5,6 +5,7 @@ import type { Callers } from '../auth/callers.ts';
 import type { IdempotencyKeys, StoredAnswer } from '../idempotency/idempotency.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { permits, rolesThatMay } from '../kernel/permissions.ts';
@@ -63,10 +64,13 @@ const parametersIn = (path: string) => path.split('/:').length - 1;
 
 function handler(route: Route, edge: EdgeDependencies) {
   return async (request: Request, response: Response): Promise<void> => {
+    crashPoint('request-received');
     const actor = await identify(request, edge);
+    crashPoint('caller-known');
     const refuse = (error: DomainError) => recordRefusal(route, edge, request, actor, error);
     try {
       const input = await admit(route, edge, request, response, actor);
+      crashPoint('input-read');
       const key = keyOf(route, request);
       if (key === undefined) await send(response, route, await route.handle({ actor, ...input }), edge);
       else await sendOnce(response, route, edge, { actor, input, key, request, refuse });
@@ -226,7 +230,9 @@ const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value), '
 
 function sendBytes(response: Response, { status, body }: StoredAnswer): void {
   response.setHeader('Cache-Control', 'no-store');
+  crashPoint('before-answer');
   response.status(status).type('application/json').send(body);
+  crashPoint('after-answer');
 }
 
 const replyFor = (error: DomainError, { clock, site }: Pick<EdgeDependencies, 'clock' | 'site'>) =>

@@ -3,6 +3,7 @@ import type { Database, Tx } from '../db/client.ts';
 import { canonicalJson } from '../kernel/canonical-json.ts';
 import { addDays } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError } from '../kernel/errors.ts';
 import {
   deleteKeysBefore,
@@ -55,12 +56,15 @@ export class IdempotencyKeys {
   ): Promise<StoredAnswer & { replayed: boolean }> {
     return this.#database.enclose(async (tx) => {
       const known = await this.#claim(tx, request);
+      crashPoint('key-claimed');
       if (known) return { ...known, replayed: true };
       const answer = await effect().catch((error: unknown) => {
         if (error instanceof DomainError && error.keepsEffects) return refused(error);
         throw error;
       });
+      crashPoint('answer-made');
       await insertKey(tx, { ...this.#row(request), ...answer });
+      crashPoint('key-stored');
       return { ...answer, replayed: false };
     });
   }

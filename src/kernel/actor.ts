@@ -1,4 +1,5 @@
-import type { StaffRole } from './permissions.ts';
+export const STAFF_ROLES = ['admin', 'finance_manager', 'viewer'] as const;
+export type StaffRole = (typeof STAFF_ROLES)[number];
 
 /** A person with an active row in `admin_users`. `adminId` is the number that approvals record. */
 export interface StaffActor {

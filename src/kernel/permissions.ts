@@ -1,7 +1,4 @@
-import type { CallerActor } from './actor.ts';
-
-export const STAFF_ROLES = ['admin', 'finance_manager', 'viewer'] as const;
-export type StaffRole = (typeof STAFF_ROLES)[number];
+import type { CallerActor, StaffRole } from './actor.ts';
 
 interface Grant {
   staff: readonly StaffRole[];

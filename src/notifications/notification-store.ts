@@ -7,7 +7,8 @@ import {
   type NotificationStatus,
   type TrailEntry,
 } from '../db/schema/index.ts';
-import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
+import { UUID_PATTERN } from '../kernel/ids.ts';
+import { cursorInstant, decodeCursor, invalidCursor } from '../kernel/paging.ts';
 
 export type NotificationRow = typeof notifications.$inferSelect;
 
@@ -22,12 +23,10 @@ export async function listNotifications(
   reader: Reader,
   filter: NotificationFilter,
 ): Promise<NotificationRow[]> {
-  const after = filter.cursor === undefined ? undefined : decodeCursor(filter.cursor, 2);
   const conditions: (SQL | undefined)[] = [
     filter.status === undefined ? undefined : eq(notifications.status, filter.status),
     filter.payoutId === undefined ? undefined : eq(notifications.payoutId, filter.payoutId),
-    after &&
-      sql`(${notifications.createdAt}, ${notifications.id}) < (${cursorInstant(after[0]).toISOString()}::timestamptz, ${String(after[1])}::uuid)`,
+    filter.cursor === undefined ? undefined : after(filter.cursor),
   ];
   return reader
     .select()
@@ -35,6 +34,12 @@ export async function listNotifications(
     .where(and(...conditions))
     .orderBy(desc(notifications.createdAt), desc(notifications.id))
     .limit(filter.limit + 1);
+}
+
+function after(cursor: string): SQL {
+  const [createdAt, id] = decodeCursor(cursor, 2);
+  if (typeof id !== 'string' || !UUID_PATTERN.test(id)) throw invalidCursor();
+  return sql`(${notifications.createdAt}, ${notifications.id}) < (${cursorInstant(createdAt).toISOString()}::timestamptz, ${id}::uuid)`;
 }
 
 /** Takes messages that are due, for as long as the lease lasts; a worker that dies loses them to another. */

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { and, inArray, notInArray } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
 import { adminUsers, notifications } from '../db/schema/index.ts';
-import type { StaffRole } from '../kernel/permissions.ts';
+import { crashPoint } from '../kernel/crash-points.ts';
+import type { StaffRole } from '../kernel/actor.ts';
 import type { MailModels, TemplateName } from './mail-templates.ts';
 
 /** What the sender of a message fills in; names, link and payout are looked up when it is delivered. */
@@ -26,6 +27,7 @@ export async function enqueueFor<N extends TemplateName>(
   message: Message<N>,
 ): Promise<void> {
   await tx.insert(notifications).values(rowFor(userId, message));
+  crashPoint('messages-enqueued');
 }
 
 /** One message for each active member of staff with one of the roles, less those who may not act on it. */
@@ -55,6 +57,7 @@ export async function enqueueForStaff<N extends TemplateName>(
     );
   if (staff.length > 0)
     await tx.insert(notifications).values(staff.map(({ userId }) => rowFor(userId, message)));
+  crashPoint('messages-enqueued');
 }
 
 function rowFor<N extends TemplateName>(userId: string, message: Message<N>) {

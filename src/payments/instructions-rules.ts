@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { PaymentMethod } from '../db/schema/index.ts';
 import { canonicalJson } from '../kernel/canonical-json.ts';
 import { DomainError } from '../kernel/errors.ts';
-import { allNamesMatch, mismatchReason, namesKey } from '../payouts/payee-names-rules.ts';
-import { payeeNames, type PayeeFacts } from '../payouts/payout-requirements.ts';
+import { allNamesMatch, mismatchReason, namesKey, payeeNames } from '../payouts/payee-names-rules.ts';
+import type { PayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Payout } from '../payouts/payout.ts';
 
 export interface InstructionsRequest {

@@ -12,7 +12,7 @@ import type { BankDetailsService } from './bank-details-service.ts';
 const tag = 'Members';
 
 const nextStepView = z.object({
-  action: z.enum(['submit_bank_info', 'submit_tax_info', 'wait', 'none']),
+  action: z.enum(['submit_bank_info', 'add_address', 'submit_tax_info', 'wait', 'none']),
   message: z.string(),
 });
 
@@ -109,8 +109,15 @@ const MESSAGES: Partial<Record<PayoutStatus, z.infer<typeof nextStepView>[]>> = 
   ],
 };
 
-const nextSteps = ({ status }: PayoutView): z.infer<typeof nextStepView>[] =>
-  MESSAGES[status] ?? [{ action: 'none', message: 'Nothing is asked of you.' }];
+/** A check waits for an address in the member's account, where ACH waits for bank details. */
+const ADDRESS_WANTED: z.infer<typeof nextStepView>[] = [
+  { action: 'add_address', message: 'Add a primary address to your account, so that we can mail the check.' },
+];
+
+function nextSteps({ status, paymentMethod }: PayoutView): z.infer<typeof nextStepView>[] {
+  if (status === 'pending_bank_info' && paymentMethod === 'check') return ADDRESS_WANTED;
+  return MESSAGES[status] ?? [{ action: 'none', message: 'Nothing is asked of you.' }];
+}
 
 function memberExample(): Omit<PayoutView, 'id'> {
   const {

@@ -52,6 +52,15 @@ export interface PayeeNames {
   accountHolder: string | undefined;
 }
 
+export const payeeNames = (
+  payout: { bankDetails: { accountHolderName: string } | null },
+  payee: { legalName: string; w9: { data: { legalName: string } } | undefined },
+): PayeeNames => ({
+  kyc: payee.legalName,
+  w9: payee.w9?.data.legalName,
+  accountHolder: payout.bankDetails?.accountHolderName,
+});
+
 /** Why a payout is held for its names. It names them, as a reviewer accepts this very set and no other. */
 export const mismatchReason = ({ kyc, w9, accountHolder }: PayeeNames): string =>
   `NAME_MISMATCH: The names differ. Identity check: ${kyc}. W-9: ${w9 ?? 'none'}. Bank account: ${accountHolder ?? 'none'}.`;

@@ -2,7 +2,6 @@
 import { and, desc, eq, sql } from 'drizzle-orm';
 import type { Reader } from '../db/client.ts';
 import { kycVerification, taxForms, userAddresses, users, type W9Data } from '../db/schema/index.ts';
-import type { PayeeNames } from './payee-names-rules.ts';
 import type { Payout } from './payout.ts';
 
 export interface PayeeAddress {
@@ -62,12 +61,6 @@ export async function readPayeeFacts(reader: Reader, userId: string): Promise<Pa
     w9: w9?.data ? { formId: w9.formId, data: w9.data } : undefined,
   };
 }
-
-export const payeeNames = (payout: Pick<Payout, 'bankDetails'>, payee: PayeeFacts): PayeeNames => ({
-  kyc: payee.legalName,
-  w9: payee.w9?.data.legalName,
-  accountHolder: payout.bankDetails?.accountHolderName,
-});
 
 export type Standing = 'approved' | 'pending_bank_info' | 'pending_tax_info';
 

@@ -2,6 +2,7 @@ import { recordAudit, type AuditEntityType } from '../audit/record-audit.ts';
 import type { Database, Reader, Tx } from '../db/client.ts';
 import { actorLabel, type Actor, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
@@ -100,6 +101,7 @@ export class Payouts {
   async lock(tx: Tx, payoutId: string): Promise<PayoutCase> {
     const subject = await lockCase(tx, payoutId);
     if (!subject) throw notFound('payout', payoutId);
+    crashPoint('payout-locked');
     return subject;
   }
 
@@ -124,6 +126,7 @@ export class Payouts {
       { ...patch, auditTrail: [...payout.auditTrail, entry] },
       at,
     );
+    crashPoint('effect-written');
     await recordAudit(tx, {
       actor: record.actor,
       at,

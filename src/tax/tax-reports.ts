@@ -7,7 +7,7 @@ import { staffMay } from '../kernel/permissions.ts';
 import { readPayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Form1099, TaxComplianceService } from './tax-compliance.ts';
 import { readTinType, type Payer } from './tax-papers.ts';
-import { findW9, listLive1099s, readWithholdingByMonth, type TaxFormRow } from './tax-store.ts';
+import { findW9, findW9Behind, listLive1099s, readWithholdingByMonth, type TaxFormRow } from './tax-store.ts';
 import type { W9Desk } from './w9-desk.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 
@@ -186,7 +186,7 @@ export class TaxReports {
 
   async #filingRow(form: Form1099, issued: TaxFormRow | undefined, full: boolean): Promise<FilingRow> {
     const reader = this.#database.reader;
-    const w9 = await findW9(reader, form.userId, 'approved');
+    const w9 = issued ? await findW9Behind(reader, issued) : await findW9(reader, form.userId, 'approved');
     const tinType = full
       ? (w9?.w9?.tinType ?? null)
       : form.tinLast4 === null

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, inArray, sql, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray, lte, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { taxFormDocuments, taxForms, type TaxFormStatus } from '../db/schema/index.ts';
 import { centsFromDecimal, type Cents } from '../kernel/money.ts';
@@ -42,7 +42,7 @@ export async function lockForm(tx: Tx, formId: string): Promise<TaxFormRow | und
 }
 
 /** First key of the locks on a person's forms; the second is a hash of who it is. */
-const FORMS_LOCK = 7_203_004;
+const FORMS_LOCK = 7_203_005;
 
 /** Held until the commit: of several that make a form for the same person at once, each sees those before it. */
 export async function lockFormsOf(tx: Tx, userId: string): Promise<void> {
@@ -59,6 +59,25 @@ export async function findW9(
     .select()
     .from(taxForms)
     .where(and(eq(taxForms.userId, userId), eq(taxForms.formType, 'W-9'), eq(taxForms.status, status)));
+  return row;
+}
+
+/** The W-9 behind a 1099: the one that counted when it was issued, though another may by now. */
+export async function findW9Behind(reader: Reader, form1099: TaxFormRow): Promise<TaxFormRow | undefined> {
+  if (form1099.tinLast4 === null) return undefined;
+  const [row] = await reader
+    .select()
+    .from(taxForms)
+    .where(
+      and(
+        eq(taxForms.userId, form1099.userId),
+        eq(taxForms.formType, 'W-9'),
+        inArray(taxForms.status, ['approved', 'superseded']),
+        lte(taxForms.reviewedAt, form1099.createdAt),
+      ),
+    )
+    .orderBy(desc(taxForms.reviewedAt), desc(taxForms.createdAt))
+    .limit(1);
   return row;
 }
 

@@ -13,7 +13,7 @@ import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import {
   findForm,
-  findW9,
+  findW9Behind,
   insertForm,
   lockForm,
   lockFormsOf,
@@ -239,7 +239,7 @@ export class W9Desk {
           'Nobody looks up their own number here. Another finance_manager can.',
         );
       }
-      const w9 = form.formType === 'W-9' ? form : await findW9(tx, form.userId, 'approved');
+      const w9 = form.formType === 'W-9' ? form : await findW9Behind(tx, form);
       if (!w9?.w9) throw new DomainError('NOT_FOUND', 'There is no TIN on file for this form.');
       const at = this.#clock.now();
       await recordAudit(tx, {

@@ -13,7 +13,7 @@ import { Database } from '../../src/db/client.ts';
 import { addDays } from '../../src/kernel/calendar.ts';
 import { MovableClock } from '../../src/kernel/clock.ts';
 import { createLogger } from '../../src/kernel/logger.ts';
-import type { StaffRole } from '../../src/kernel/permissions.ts';
+import type { StaffRole } from '../../src/kernel/actor.ts';
 import { Health } from '../../src/http/health.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { Caller } from './caller.ts';

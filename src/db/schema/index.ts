@@ -1,4 +1,5 @@
 export * from './shared.ts';
 export * from './payouts.ts';
+export * from './payments.ts';
 export * from './tax.ts';
 export * from './operations.ts';

@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { boolean, check, index, numeric, pgTable, serial, text, timestamp, uuid } from 'drizzle-orm/pg-core';
-import type { StaffRole } from '../../kernel/permissions.ts';
+import type { StaffRole } from '../../kernel/actor.ts';
 
 const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
 
