@@ -1,0 +1,111 @@
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Database } from '../../src/db/client.ts';
+import { startTestService, type TestService } from '../support/test-service.ts';
+
+let service: TestService;
+let database: Database;
+beforeAll(async () => {
+  service = await startTestService();
+  database = new Database({ url: service.databaseUrl, poolSize: 3 });
+  await service.sql.unsafe(`
+    CREATE TABLE tries (id serial PRIMARY KEY, note text NOT NULL);
+    CREATE TABLE left_right (side text PRIMARY KEY, count integer NOT NULL);
+    INSERT INTO left_right VALUES ('left', 0), ('right', 0);
+    CREATE FUNCTION die_at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF NEW.note = 'dies at commit' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER die_at_commit AFTER INSERT ON tries DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION die_at_commit();`);
+});
+afterAll(async () => {
+  await database.close();
+  await service.stop();
+});
+
+const notes = async (note: string) => (await service.sql`SELECT 1 FROM tries WHERE note = ${note}`).length;
+
+describe('Database.transaction', () => {
+  it('runs again when the connection is lost before the commit, and leaves one effect', async () => {
+    let runs = 0;
+    await database.transaction(async (tx) => {
+      runs += 1;
+      await tx.execute(sql`INSERT INTO tries (note) VALUES ('lost once')`);
+      if (runs === 1) await tx.execute(sql`SELECT pg_terminate_backend(pg_backend_pid())`);
+    });
+    expect(runs).toBe(2);
+    expect(await notes('lost once')).toBe(1);
+  });
+
+  it('never runs again when it is unclear whether the commit went through', async () => {
+    let runs = 0;
+    const lost = database.transaction(async (tx) => {
+      runs += 1;
+      await tx.execute(sql`INSERT INTO tries (note) VALUES ('dies at commit')`);
+    });
+    await expect(lost).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(runs).toBe(1);
+  });
+
+  it('runs again after a deadlock, so that both sides end', async () => {
+    let runs = 0;
+    let arrived = 0;
+    let letGo: (value?: unknown) => void = () => {};
+    const bothHoldOne = new Promise((resolve) => (letGo = resolve));
+    const add = (first: string, second: string) =>
+      database.transaction(async (tx) => {
+        runs += 1;
+        await tx.execute(sql`UPDATE left_right SET count = count + 1 WHERE side = ${first}`);
+        arrived += 1;
+        if (arrived === 2) letGo();
+        await bothHoldOne;
+        await tx.execute(sql`UPDATE left_right SET count = count + 1 WHERE side = ${second}`);
+      });
+    await Promise.all([add('left', 'right'), add('right', 'left')]);
+    const rows = await service.sql<{ count: number }[]>`SELECT count FROM left_right`;
+    expect(rows.map(({ count }) => count)).toEqual([2, 2]);
+    expect(runs).toBe(3);
+  });
+
+  it('gives every connection back, however its transaction ends', async () => {
+    const failing = Array.from({ length: 30 }, () =>
+      database.transaction(async (tx) => {
+        await tx.execute(sql`SELECT 1 / 0`);
+      }),
+    );
+    const ends = await Promise.allSettled(failing);
+    expect(ends.every(({ status }) => status === 'rejected')).toBe(true);
+    await Promise.all(Array.from({ length: 6 }, () => database.transaction((tx) => tx.execute(sql`SELECT pg_sleep(0.05)`))));
+    const busy = await service.sql`SELECT 1 FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'payout-service' AND state LIKE 'idle in transaction%'`;
+    expect(busy).toHaveLength(0);
+  });
+
+  it('bounds how long a statement, a lock and an idle transaction may last', async () => {
+    const [row] = await database.reader.execute<Record<string, string>>(sql`SELECT
+      current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock,
+      current_setting('idle_in_transaction_session_timeout') AS idle`);
+    expect(row).toEqual({ statement: '30s', lock: '10s', idle: '30s' });
+  });
+});
+
+describe('Database.enclose', () => {
+  it('makes one transaction of all that is opened within it', async () => {
+    const enclosed = database.enclose(async () => {
+      await database.transaction((tx) => tx.execute(sql`INSERT INTO tries (note) VALUES ('enclosed')`));
+      const seen = await database.reader.execute(sql`SELECT 1 FROM tries WHERE note = 'enclosed'`);
+      expect(seen).toHaveLength(1);
+      expect(await notes('enclosed')).toBe(0);
+      throw new Error('given up');
+    });
+    await expect(enclosed).rejects.toThrow('given up');
+    expect(await notes('enclosed')).toBe(0);
+  });
+
+  it('lets a part fail by itself', async () => {
+    await database.enclose(async () => {
+      await expect(database.transaction((tx) => tx.execute(sql`SELECT 1 / 0`))).rejects.toThrow();
+      await database.transaction((tx) => tx.execute(sql`INSERT INTO tries (note) VALUES ('after a failed part')`));
+    });
+    expect(await notes('after a failed part')).toBe(1);
+  });
+});
