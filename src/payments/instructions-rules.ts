@@ -78,7 +78,10 @@ export function payeeDoubt(
       'KYC_NOT_VERIFIED',
       'The identity check of the payee is not verified any more. The payout went to manual review.',
     );
-    return { error, holdReason: 'KYC_NOT_VERIFIED: The identity check of the payee is not verified any more.' };
+    return {
+      error,
+      holdReason: 'KYC_NOT_VERIFIED: The identity check of the payee is not verified any more.',
+    };
   }
   const names = payeeNames(payout, payee);
   const { kyc, w9, accountHolder } = names;

@@ -1,14 +1,13 @@
-import type { PaymentMethod } from '../db/schema/index.ts';
 import type { CallerActor, StaffActor } from '../kernel/actor.ts';
 import { isoDateOf, startOfDay, type IsoDate } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
-import { dollars, type Cents } from '../kernel/money.ts';
+import type { Cents } from '../kernel/money.ts';
 import type { Tx } from '../db/client.ts';
 import { changeAttempt } from '../payouts/attempt-store.ts';
-import { breakdownOf, payoutAmounts, type PayoutAmounts } from '../payouts/payout-amounts-rules.ts';
+import { payoutAmounts } from '../payouts/payout-amounts-rules.ts';
 import { withoutWithholding, type PayoutProgress } from '../payouts/payout-progress.ts';
-import { readPayeeFacts, type PayeeAddress } from '../payouts/payout-requirements.ts';
+import { readPayeeFacts } from '../payouts/payout-requirements.ts';
 import type { PayoutView } from '../payouts/payout-view.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import type { AttemptRow, Payout, PayoutCase } from '../payouts/payout.ts';
@@ -23,33 +22,14 @@ import {
   payeeDoubt,
   type InstructionsRequest,
 } from './instructions-rules.ts';
+import {
+  calculationOf,
+  instructionsOf,
+  liveAttemptOf,
+  type PaymentInstructions,
+  type PayoutCalculation,
+} from './payment-instructions.ts';
 import type { PaymentAftermath } from './payment-aftermath.ts';
-
-/** The document's PaymentInstructions: dollars, masked numbers. */
-export interface PaymentInstructions {
-  payoutId: string;
-  attempt: number;
-  paymentMethod: PaymentMethod;
-  amount: number;
-  currency: string;
-  recipient: { userId: string; fullName: string };
-  bankDetails: Payout['bankDetails'];
-  mailingAddress: PayeeAddress | null;
-  calculation: PayoutCalculation;
-  instructionsHash: string;
-  instructionsPdfUrl: string;
-  status: Payout['status'];
-  version: number;
-}
-
-/** The document's PayoutCalculation, in dollars. */
-export interface PayoutCalculation {
-  grossAmount: number;
-  retentionFee: number;
-  taxWithholding: number;
-  netAmount: number;
-  breakdown: { description: string; amount: number }[];
-}
 
 export interface PaymentSentDetails {
   sentDate: IsoDate;
@@ -136,7 +116,7 @@ export class PaymentProcessor {
    */
   markPaymentSent(actor: CallerActor, payoutId: string, details: PaymentSentDetails): Promise<PayoutView> {
     return this.#payouts.act(actor, payoutId, 'mark-sent', async (tx, subject) => {
-      const attempt = live(subject);
+      const attempt = liveAttemptOf(subject);
       const { sentDate, expectedArrivalDate, trackingNumber, notes } = details;
       assertDay('sentDate', sentDate, { from: isoDateOf(attempt.generatedAt), to: this.#today() });
       assertDay('expectedArrivalDate', expectedArrivalDate, { from: sentDate });
@@ -193,7 +173,7 @@ export class PaymentProcessor {
     details: CompletionDetails,
   ): Promise<PayoutView> {
     return this.#payouts.act(actor, payoutId, 'confirm', async (tx, subject) => {
-      const attempt = live(subject);
+      const attempt = liveAttemptOf(subject);
       const { completedDate, confirmationNumber } = details;
       assertDay('completedDate', completedDate, {
         from: attempt.sentDate ?? completedDate,
@@ -242,7 +222,7 @@ export class PaymentProcessor {
   /** Records a failure or a return. Throws FAILURE_NOT_PROVEN where money that was sent is not shown to be back. */
   handlePaymentFailure(actor: CallerActor, payoutId: string, report: FailureReport): Promise<PayoutView> {
     return this.#payouts.act(actor, payoutId, 'fail', async (tx, subject) => {
-      const attempt = live(subject);
+      const attempt = liveAttemptOf(subject);
       assertProven(attempt, report);
       await changeAttempt(tx, attempt, {
         status: 'failed',
@@ -306,40 +286,6 @@ export class PaymentProcessor {
   #today(): IsoDate {
     return isoDateOf(this.#clock.now());
   }
-}
-
-export const calculationOf = (amounts: PayoutAmounts): PayoutCalculation => ({
-  grossAmount: dollars(amounts.grossCents),
-  retentionFee: dollars(amounts.retentionFeeCents),
-  taxWithholding: dollars(amounts.withheldCents),
-  netAmount: dollars(amounts.netCents),
-  breakdown: breakdownOf(amounts),
-});
-
-function instructionsOf(subject: PayoutCase): PaymentInstructions {
-  const { payout } = subject;
-  const attempt = live(subject);
-  const { paymentMethod } = attempt;
-  return {
-    payoutId: payout.payoutId,
-    attempt: attempt.number,
-    paymentMethod,
-    amount: dollars(payout.netCents),
-    currency: payout.currency,
-    recipient: { userId: payout.userId, fullName: attempt.payeeName },
-    bankDetails: paymentMethod === 'ach' ? payout.bankDetails : null,
-    mailingAddress: attempt.mailingAddress as PayeeAddress | null,
-    calculation: calculationOf(payout),
-    instructionsHash: attempt.instructionsHash,
-    instructionsPdfUrl: `/api/payouts/${payout.payoutId}/instructions`,
-    status: payout.status,
-    version: payout.version,
-  };
-}
-
-function live({ payout, liveAttempt }: PayoutCase): AttemptRow {
-  if (!liveAttempt) throw new Error(`Payout ${payout.payoutId} is ${payout.status} without a live attempt.`);
-  return liveAttempt;
 }
 
 function staff(actor: CallerActor): StaffActor {

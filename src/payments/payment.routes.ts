@@ -8,7 +8,8 @@ import { bankDetailsView } from '../payouts/payout-view.ts';
 import { payoutMove } from '../payouts/payout.routes.ts';
 import type { BankDetailsService } from './bank-details-service.ts';
 import type { PaymentDocuments } from './payment-documents.ts';
-import type { PaymentInstructions, PaymentProcessor } from './payment-processor.ts';
+import type { PaymentInstructions } from './payment-instructions.ts';
+import type { PaymentProcessor } from './payment-processor.ts';
 
 const tag = 'Payments';
 const PDF = 'application/pdf';
