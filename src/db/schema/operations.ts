@@ -3,20 +3,17 @@ import {
   bigint,
   boolean,
   check,
-  customType,
   index,
   integer,
   jsonb,
   pgTable,
   primaryKey,
   text,
-  timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { bytea, instant } from './columns.ts';
 import { adminUsers, users } from './shared.ts';
-
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
 
 /** Who did what, on what, from where. Rows are only ever added (specification, section 12). */
 export const userAuditLogs = pgTable(
@@ -163,11 +160,6 @@ export const jobRuns = pgTable(
     index('job_runs_job_idx').on(table.job, table.startedAt),
   ],
 );
-
-const bytea = customType<{ data: Buffer; driverData: Uint8Array }>({
-  dataType: () => 'bytea',
-  fromDriver: (value) => Buffer.from(value),
-});
 
 /** Answers given under an Idempotency-Key, written in the transaction whose effect they report. */
 export const idempotencyKeys = pgTable(

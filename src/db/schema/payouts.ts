@@ -6,19 +6,16 @@ import {
   index,
   integer,
   jsonb,
-  numeric,
   pgTable,
   primaryKey,
   text,
-  timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
+import { instant, money } from './columns.ts';
 import { PAYOUT_STATUSES, type PayoutStatus } from '../../kernel/payout-lifecycle.ts';
 import { adminUsers, users } from './shared.ts';
 
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
-const money = (name: string) => numeric(name, { precision: 12, scale: 2 });
 const oneOf = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(', '));
 
 export const PAYMENT_METHODS = ['ach', 'check'] as const;

@@ -3,10 +3,9 @@
  * specification says so (sign-in outside production, the local subscription adapter, demo data).
  */
 import { sql } from 'drizzle-orm';
-import { boolean, check, index, numeric, pgTable, serial, text, timestamp, uuid } from 'drizzle-orm/pg-core';
+import { boolean, check, index, numeric, pgTable, serial, text, uuid } from 'drizzle-orm/pg-core';
+import { instant } from './columns.ts';
 import type { StaffRole } from '../../kernel/actor.ts';
-
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
 
 export const users = pgTable('users', {
   id: uuid('id').primaryKey().defaultRandom(),

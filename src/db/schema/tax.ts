@@ -1,21 +1,7 @@
 import { sql } from 'drizzle-orm';
-import {
-  check,
-  customType,
-  index,
-  integer,
-  jsonb,
-  numeric,
-  pgTable,
-  text,
-  timestamp,
-  uniqueIndex,
-  uuid,
-} from 'drizzle-orm/pg-core';
+import { check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import { bytea, instant, money } from './columns.ts';
 import { adminUsers, users } from './shared.ts';
-
-const instant = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' });
-const money = (name: string) => numeric(name, { precision: 12, scale: 2 });
 
 export interface PostalAddress {
   line1: string;
@@ -113,11 +99,6 @@ export const taxForms = pgTable(
     index('tax_forms_key_id_idx').on(table.keyId),
   ],
 );
-
-const bytea = customType<{ data: Buffer; driverData: Uint8Array }>({
-  dataType: () => 'bytea',
-  fromDriver: (value) => Buffer.from(value),
-});
 
 /** Every PDF of a 1099 that was ever given out. The recipient's copy shows the last four digits only. */
 export const taxFormDocuments = pgTable(
