@@ -22,7 +22,8 @@ function serviceFiles() {
   const imports = [...text.matchAll(/^import \{([^}]*)\} from '\.\/([^']+)';/gm)];
   const files = imports.filter(([, names]) => names.split(',').some((name) => built.has(name.trim())));
   const paths = files.map(([, , path]) => path).filter((path) => !path.endsWith('-rules.ts'));
-  if (paths.length === 0) throw new Error('No class is built in src/services.ts: mend .dependency-cruiser.cjs.');
+  if (paths.length === 0)
+    throw new Error('No class is built in src/services.ts: mend .dependency-cruiser.cjs.');
   return paths;
 }
 
@@ -107,7 +108,8 @@ module.exports = {
     },
     {
       name: 'rules-are-pure',
-      comment: 'Rules run nothing but the kernel, each other, hashes and the parsing of texts. Types vanish: any may be named.',
+      comment:
+        'Rules run nothing but the kernel, each other, hashes and the parsing of texts. Types vanish: any may be named.',
       severity: 'error',
       from: { path: '-rules[.]ts$' },
       to: {

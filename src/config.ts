@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { isIsoDate, startOfDay } from './kernel/calendar.ts';
 import { CRASH_POINTS, type CrashPoint } from './kernel/crash-points.ts';
 import { centsFromDecimal } from './kernel/money.ts';
+import { TaxYears } from './tax/tax-years-rules.ts';
 
 const blankIsMissing = (value: unknown) =>
   typeof value === 'string' && value.trim() === '' ? undefined : value;
@@ -74,7 +75,12 @@ const environmentSchema = z.object({
     'must be more than 500 dollars',
   ),
   BANK_CHANGE_COOLOFF_HOURS: whole(72, 0, 8760),
-  TAX_YEARS: optionalText,
+  TAX_YEARS: setting(
+    z
+      .string()
+      .refine(isTaxYears, 'must be JSON such as {"2027":{"threshold":2000,"backupWithholdingRate":0.24}}')
+      .optional(),
+  ),
   PAYER_NAME: optionalText,
   PAYER_TIN: setting(
     z
@@ -128,6 +134,14 @@ const environmentSchema = z.object({
       .optional(),
   ),
 });
+
+function isTaxYears(text: string): boolean {
+  try {
+    return new TaxYears(text) instanceof TaxYears;
+  } catch {
+    return false;
+  }
+}
 
 /** The names of all settings, for the test that holds `.env.example` against them. */
 export const SETTING_NAMES: readonly string[] = Object.keys(environmentSchema.shape);
@@ -193,8 +207,11 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
     if (value.length >= 32 && new Set(value).size < 10)
       faults.push(`${name} is weak: use a random one (openssl rand -base64 48)`);
   }
-  if (given('DATABASE_URL') && (!given('DATABASE_MIGRATION_URL') || env['DATABASE_MIGRATION_URL'] === env['DATABASE_URL'])) {
-    faults.push('DATABASE_MIGRATION_URL must name the owner, another user than DATABASE_URL: the service never runs as the owner');
+  const owner = userIn(env['DATABASE_MIGRATION_URL']);
+  if (given('DATABASE_URL') && (owner === undefined || owner === userIn(env['DATABASE_URL']))) {
+    faults.push(
+      'DATABASE_MIGRATION_URL must name the owner, another user than DATABASE_URL: the service never runs as the owner',
+    );
   }
   if (given('JWT_SECRET') && env['JWT_SECRET'] === env['BETTER_AUTH_SECRET']) {
     faults.push('JWT_SECRET must differ from BETTER_AUTH_SECRET');
@@ -203,15 +220,15 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
   const key = Buffer.from(env['ENCRYPTION_KEY'] ?? '', 'base64');
   if (key.length === 32 && new Set(key).size < 10)
     faults.push('ENCRYPTION_KEY is weak: use a random one (openssl rand -base64 32)');
-  if (given('DATABASE_URL') && !/[?&]sslmode=verify-full(&|$)/.test(env['DATABASE_URL'] ?? '')) {
+  if (given('DATABASE_URL') && !isVerifiedTls(env['DATABASE_URL'] ?? '')) {
     faults.push('DATABASE_URL must use sslmode=verify-full in production');
   }
-  if ((env['EMAIL_PROVIDER'] ?? 'outbox') === 'outbox')
+  if (!given('EMAIL_PROVIDER') || env['EMAIL_PROVIDER'] === 'outbox')
     faults.push('EMAIL_PROVIDER must be smtp or sendgrid in production');
   if (env['EMAIL_PROVIDER'] === 'smtp' && !given('SMTP_URL')) faults.push('SMTP_URL is missing');
   if (env['EMAIL_PROVIDER'] === 'sendgrid' && !given('SENDGRID_API_KEY'))
     faults.push('SENDGRID_API_KEY is missing');
-  if (env['EMAIL_PROVIDER'] !== undefined && !given('EMAIL_FROM')) faults.push('EMAIL_FROM is missing');
+  if (!given('EMAIL_FROM')) faults.push('EMAIL_FROM is missing');
   for (const name of [
     'RATE_LIMIT_MEMBER',
     'RATE_LIMIT_STAFF',
@@ -222,6 +239,17 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
     if (/^0+$/.test(env[name] ?? '')) faults.push(`${name} must not be 0 in production`);
   }
   return faults;
+}
+
+/** The user whom a connection's URL names; undefined where it is no URL. */
+const userIn = (url: string | undefined): string | undefined =>
+  url !== undefined && URL.canParse(url) ? new URL(url).username : undefined;
+
+/** Every `sslmode` counts, as the driver takes the last of several; `ssl` would win over it. */
+function isVerifiedTls(url: string): boolean {
+  const query = URL.canParse(url) ? new URL(url).searchParams : new URLSearchParams();
+  const modes = query.getAll('sslmode');
+  return modes.length > 0 && modes.every((mode) => mode === 'verify-full') && !query.has('ssl');
 }
 
 const withoutMissing = (values: Environment): Partial<Environment> =>

@@ -17,6 +17,8 @@ export interface EligibilityFigures {
 
 export interface EligibilityVerdict {
   isEligible: boolean;
+  /** Revenue and age suffice, whether or not a payout is left to award. */
+  companyQualifies: boolean;
   companyAgeMonths: number;
   potentialWinners: number;
   availableSlots: number;
@@ -35,15 +37,19 @@ export function judgeEligibility(
   const companyAgeMonths = thirtyDayMonthsBetween(terms.launchDate, now);
   const unspentCents = figures.revenueCents - figures.awardedCents;
   const availableSlots = Math.max(0, Math.floor(unspentCents / terms.rewardPerWinnerCents));
-  const reasons = [
+  const ofCompany = [
     ...(figures.revenueCents < terms.payoutThresholdCents ? ['Revenue is below the payout threshold.'] : []),
     ...(companyAgeMonths < MIN_AGE_MONTHS
       ? [`The company is ${companyAgeMonths} months old, less than ${MIN_AGE_MONTHS}.`]
       : []),
+  ];
+  const reasons = [
+    ...ofCompany,
     ...(availableSlots < 1 ? ['Every payout that revenue funds has been awarded.'] : []),
   ];
   return {
     isEligible: reasons.length === 0,
+    companyQualifies: ofCompany.length === 0,
     companyAgeMonths,
     potentialWinners: Math.floor(figures.revenueCents / terms.rewardPerWinnerCents),
     availableSlots,

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Router, type Response } from 'express';
 import { ERROR_CODES, type ErrorCode } from '../kernel/errors.ts';
 import { ERROR_CATALOGUE } from './error-catalogue.ts';
+import { refuseAllButGet } from './error-reply.ts';
 
 // The top-level folder, so that the same path is right from src/http and from dist/http.
 const OWN_ASSETS = fileURLToPath(new URL('../../assets/docs', import.meta.url));
@@ -173,6 +174,7 @@ export function docsPages(document: object): Router {
   router.get('/openapi.json', (_request, response) => send(response, 'json', documentText));
   router.get('/docs', (_request, response) => send(response, 'html', pages.api));
   router.get('/docs/errors', (_request, response) => send(response, 'html', pages.errors));
+  router.all(['/openapi.json', '/docs', '/docs/errors'], refuseAllButGet);
 
   router.get('/docs/errors/:code', (request, response, next) => {
     const { code } = request.params;

@@ -1,3 +1,4 @@
+import type { Request, Response } from 'express';
 import { domainErrorFromDatabase } from '../db/errors.ts';
 import { DomainError, type ErrorCode } from '../kernel/errors.ts';
 import { ERROR_CATALOGUE } from './error-catalogue.ts';
@@ -29,9 +30,11 @@ export function nameError(error: unknown): DomainError {
   if (known instanceof DomainError) return known;
   if (error instanceof URIError)
     return new DomainError('VALIDATION_ERROR', 'The path is not properly encoded.');
-  const type = (error as { type?: unknown } | null)?.type;
+  const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown };
   const fault = typeof type === 'string' ? BODY_FAULTS[type] : undefined;
   if (fault) return new DomainError(fault[0], fault[1]);
+  // Such as a body that says it is gzip and is not.
+  if (status === 400) return new DomainError('VALIDATION_ERROR', 'The request cannot be read.');
   return new DomainError(
     'INTERNAL',
     'Something failed that should not. Report it with the requestId.',
@@ -40,6 +43,12 @@ export function nameError(error: unknown): DomainError {
       cause: error,
     },
   );
+}
+
+/** For other methods of an address that only GET reads. Throws METHOD_NOT_ALLOWED. */
+export function refuseAllButGet(_request: Request, response: Response): never {
+  response.setHeader('Allow', 'GET, HEAD');
+  throw new DomainError('METHOD_NOT_ALLOWED', 'Use GET or HEAD here.');
 }
 
 export const statusOf = (error: DomainError): number => ERROR_CATALOGUE[error.code].status;

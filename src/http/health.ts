@@ -6,6 +6,7 @@ import { isMigrated } from '../db/migrations.ts';
 import { schemaFaults } from '../db/schema-check.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
+import { refuseAllButGet } from './error-reply.ts';
 
 const CHECK_LIMIT_MS = 2000;
 const REMEMBER_MS = 3000;
@@ -44,6 +45,7 @@ export class Health {
     const router = Router();
     router.get('/health', (request, response) => this.#health(request, response));
     router.get('/ready', (request, response) => this.#ready(request, response));
+    router.all(['/health', '/ready'], refuseAllButGet);
     return router;
   }
 
@@ -74,8 +76,9 @@ export class Health {
   async #ready(request: Request, response: Response): Promise<void> {
     const readiness = await this.#remembered('readiness', () => this.#readiness());
     const ready = readiness.ready && !this.#stopping;
-    const faults =
-      readiness.faults.length > 0 && (await this.#isStaff(request)) ? { faults: readiness.faults } : {};
+    // Without the database nobody can be known, and a probe must not wait for that.
+    const tell = readiness.services.database && readiness.faults.length > 0 && (await this.#isStaff(request));
+    const faults = tell ? { faults: readiness.faults } : {};
     response
       .status(ready ? 200 : 503)
       .setHeader('Cache-Control', 'no-store')
@@ -106,8 +109,8 @@ export class Health {
   }
 
   async #isStaff(request: Request): Promise<boolean> {
-    const caller = await this.#deps.callers.identify(fromNodeHeaders(request.headers)).catch(() => null);
-    return caller?.kind === 'staff';
+    const caller = this.#deps.callers.identify(fromNodeHeaders(request.headers));
+    return (await bounded(caller).catch(() => null))?.kind === 'staff';
   }
 
   async #isUp(kind: string, check: () => Promise<boolean>): Promise<boolean> {

@@ -52,19 +52,28 @@ export const instant = z
 /** An amount in an answer: dollars with at most two decimals. */
 export const money = z.number().meta({ description: 'US dollars, at most two decimals.', example: 99700 });
 
+const DAY_MS = 86_400_000;
+// PostgreSQL reads no year 0, and none of five digits in the form that JavaScript writes.
+const FIRST_MS = Date.parse('0001-01-01T00:00:00.000Z');
+const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
+
+const dayOrInstant = z.union([isoDate, z.iso.datetime({ offset: true })]).refine((text) => {
+  const ms = Date.parse(text);
+  return ms >= FIRST_MS && ms <= LAST_MS;
+}, 'must lie in the years 1 to 9999');
+
 /** A day or an instant in a query: a day means its first moment. */
-export const moment = z
-  .union([isoDate, z.iso.datetime({ offset: true })])
+export const moment = dayOrInstant
   .transform((text) => new Date(text))
   .meta({ description: 'A day, or an instant of ISO 8601.', example: '2026-01-01' });
 
-const DAY_MS = 86_400_000;
-
 /** The end of a span in a query, not itself in it: a day means all of that day, so its end. */
-export const until = z
-  .union([isoDate, z.iso.datetime({ offset: true })])
-  .transform((text) => new Date(isIsoDate(text) ? Date.parse(text) + DAY_MS : text))
-  .meta({ description: 'A day (all of it is in) or an instant of ISO 8601 (not in).', example: '2026-12-31' });
+export const until = dayOrInstant
+  .transform((text) => new Date(Math.min(Date.parse(text) + (isIsoDate(text) ? DAY_MS : 0), LAST_MS)))
+  .meta({
+    description: 'A day (all of it is in) or an instant of ISO 8601 (not in).',
+    example: '2026-12-31',
+  });
 
 export const pageQuery = {
   limit: z

@@ -14,6 +14,7 @@ import {
   lastRuns,
   lastSlots,
   startManual,
+  takeOver,
   type JobRunRow,
 } from './job-store.ts';
 import type { Job } from './job-table.ts';
@@ -45,6 +46,8 @@ export class JobRunner {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #jobs: readonly Job[];
+  /** When this instance came up. */
+  readonly #since: Date;
   #tasks: ScheduledTask[] = [];
   readonly #running = new Set<Promise<unknown>>();
 
@@ -53,6 +56,7 @@ export class JobRunner {
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#jobs = deps.jobs;
+    this.#since = deps.clock.now();
   }
 
   get isRunning(): boolean {
@@ -86,20 +90,32 @@ export class JobRunner {
     this.#running.delete(guarded);
   }
 
-  /** Runs each job whose latest slot has passed without a run. A job that never ran has missed nothing. */
+  /**
+   * Runs each job whose latest slot has passed without a run, or whose run has died. A job that never ran has missed
+   * nothing from before this instance came up.
+   */
   async runMissed(): Promise<void> {
-    const slots = await lastSlots(this.#database.reader);
+    const [slots, runs] = await Promise.all([
+      lastSlots(this.#database.reader),
+      lastRuns(this.#database.reader),
+    ]);
     for (const job of this.#jobs) {
-      const last = slots.get(job.name);
-      if (last && last < slotAtOrBefore(job.schedule, this.#clock.now())) await this.#runDue(job);
+      const now = this.#clock.now();
+      const last = slots.get(job.name) ?? this.#since;
+      const run = runs.get(job.name);
+      const dead = run?.status === 'running' && run.startedAt < deadBefore(job, now);
+      if (dead || last < slotAtOrBefore(job.schedule, now)) await this.#runDue(job);
     }
   }
 
   async #runDue(job: Job): Promise<void> {
     const now = this.#clock.now();
+    const slot = slotAtOrBefore(job.schedule, now);
     const run = await this.#database.transaction(async (tx) => {
-      await buryDead(tx, job.name, new Date(now.getTime() - job.limitMs), now);
-      return claimSlot(tx, job.name, slotAtOrBefore(job.schedule, now), now);
+      const taken = await takeOver(tx, job.name, slot, deadBefore(job, now), now);
+      if (taken) return taken;
+      await buryDead(tx, job.name, deadBefore(job, now), now);
+      return claimSlot(tx, job.name, slot, now);
     });
     if (run) await this.#execute(job, run, systemActor(job.name));
   }
@@ -110,7 +126,7 @@ export class JobRunner {
     if (!job) throw new DomainError('NOT_FOUND', `There is no job ${name}. GET /api/jobs lists them.`);
     const now = this.#clock.now();
     const run = await this.#database.transaction(async (tx) => {
-      await buryDead(tx, job.name, new Date(now.getTime() - job.limitMs), now);
+      await buryDead(tx, job.name, deadBefore(job, now), now);
       return startManual(tx, name, now);
     });
     return viewOf(await this.#execute(job, run, actor));
@@ -147,7 +163,7 @@ export class JobRunner {
   ): Promise<JobRunRow> {
     return this.#database.transaction(async (tx) => {
       const at = this.#clock.now();
-      const row = await endRun(tx, run.id, { ...end, finishedAt: at });
+      const row = await endRun(tx, run, { ...end, finishedAt: at });
       const success = end.status === 'succeeded';
       await recordAudit(tx, {
         actor,
@@ -191,6 +207,9 @@ export class JobRunner {
     });
   }
 }
+
+/** A run that started before it and never ended has died. */
+const deadBefore = (job: Job, now: Date): Date => new Date(now.getTime() - job.limitMs);
 
 const viewOf = (run: JobRunRow): JobRunView => ({
   job: run.job,

@@ -22,6 +22,30 @@ export async function claimSlot(tx: Tx, job: string, slot: Date, at: Date): Prom
   return row;
 }
 
+/** Takes a slot over from a run of it that started before `startedBefore` and never ended: another instance's died. */
+export async function takeOver(
+  tx: Tx,
+  job: string,
+  slot: Date,
+  startedBefore: Date,
+  at: Date,
+): Promise<JobRunRow | undefined> {
+  const [row] = await tx
+    .update(jobRuns)
+    .set({ startedAt: at })
+    .where(
+      and(
+        eq(jobRuns.job, job),
+        eq(jobRuns.slot, slot),
+        eq(jobRuns.trigger, 'schedule'),
+        eq(jobRuns.status, 'running'),
+        lt(jobRuns.startedAt, startedBefore),
+      ),
+    )
+    .returning();
+  return row;
+}
+
 /** Throws ALREADY_RUNNING through its constraint. */
 export async function startManual(tx: Tx, job: string, at: Date): Promise<JobRunRow> {
   const [row] = await tx
@@ -32,15 +56,16 @@ export async function startManual(tx: Tx, job: string, at: Date): Promise<JobRun
   return row;
 }
 
+/** Ends a run, unless it was taken for dead meanwhile: it then is failed, or another's that started later. */
 export async function endRun(
   tx: Tx,
-  id: number,
+  run: Pick<JobRunRow, 'id' | 'startedAt'>,
   end: { status: 'succeeded' | 'failed'; finishedAt: Date; result?: Record<string, unknown>; error?: string },
 ): Promise<JobRunRow> {
   const [row] = await tx
     .update(jobRuns)
     .set(end)
-    .where(and(eq(jobRuns.id, id), eq(jobRuns.status, 'running')))
+    .where(and(eq(jobRuns.id, run.id), eq(jobRuns.status, 'running'), eq(jobRuns.startedAt, run.startedAt)))
     .returning();
   if (!row) throw new Error('The run was taken for dead meanwhile.');
   return row;
@@ -51,11 +76,11 @@ export async function lastRuns(reader: Reader): Promise<Map<string, JobRunRow>> 
   const rows = await reader
     .selectDistinctOn([jobRuns.job])
     .from(jobRuns)
-    .orderBy(jobRuns.job, desc(jobRuns.startedAt));
+    .orderBy(jobRuns.job, desc(jobRuns.startedAt), desc(jobRuns.id));
   return new Map(rows.map((row) => [row.job, row]));
 }
 
-/** The newest slot that was ever taken on schedule, by job. */
+/** The newest slot that was ever taken, by job: a run by hand takes the moment at which it started. */
 export async function lastSlots(reader: Reader): Promise<Map<string, Date>> {
   const rows = await reader
     .select({ job: jobRuns.job, slot: sql<string>`max(${jobRuns.slot})` })

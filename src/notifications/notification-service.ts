@@ -196,6 +196,7 @@ export class NotificationService {
         status: 'queued',
         attempts: 0,
         lastError: null,
+        sentAt: null,
         nextAttemptAt: at,
         // One that arrived before would be taken for a copy of itself under the same id.
         ...(notification.status === 'sent' ? { messageId: `${id}.${at.getTime()}@payout-service` } : {}),

@@ -43,8 +43,10 @@ export function memberRoutes(payouts: Payouts, bankDetails: BankDetailsService):
         },
       },
       handle: async ({ actor, params }) => {
-        const subject = await payouts.findLatestOf(actor, params.userId);
-        const view = viewPayout(ownView(actor, params.userId), subject, { withTrail: false });
+        // A UUID may be written in capitals; people are known by small letters.
+        const userId = params.userId.toLowerCase();
+        const subject = await payouts.findLatestOf(actor, userId);
+        const view = viewPayout(ownView(actor, userId), subject, { withTrail: false });
         return { ...view, nextSteps: nextSteps(view) };
       },
     }),

@@ -254,7 +254,7 @@ function positionIn(cursor: string): number {
 export const candidateCount = { countCandidates };
 
 function assertFunded(verdict: Verdict, wanted: number): void {
-  if (verdict.availableSlots >= 1 && !verdict.isEligible) {
+  if (!verdict.companyQualifies) {
     throw new DomainError('NOT_ELIGIBLE', verdict.reason ?? 'The company does not meet the conditions.');
   }
   if (wanted > verdict.availableSlots) {

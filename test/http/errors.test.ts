@@ -1,8 +1,9 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { SignJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Caller, type Answer } from '../support/caller.ts';
 import { startCast, Stories, type Cast } from '../support/stories.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
@@ -104,10 +105,8 @@ describe('the request id', () => {
   it('is in the audit entries of what was done', async () => {
     const requestId = 'audited-request';
     await cast.admin.post(`/api/payouts/${payoutId}/notes`, { note: 'Seen.' }, { 'x-request-id': requestId });
-    const { body } = await cast.viewer.get(`/api/reports/audit-log?entityId=${payoutId}&action=note_added`);
-    const { body: all } = await cast.viewer.get(`/api/reports/audit-log?entityId=${payoutId}`);
-    const entries = [...body.data, ...all.data];
-    expect(entries.some((entry: { requestId: string }) => entry.requestId === requestId)).toBe(true);
+    const { body } = await cast.viewer.get(`/api/reports/audit-log?entityId=${payoutId}`);
+    expect(body.data.map((entry: { requestId: string }) => entry.requestId)).toContain(requestId);
   });
 
   it.each([
@@ -601,6 +600,12 @@ describe('without its database', () => {
       .sign(new TextEncoder().encode('jwt-secret-for-tests-0123456789abcdef'));
     const machine = new Caller(service.url, { token });
     expect((await viewer.get('/api/payouts')).status).toBe(200);
+    const written: string[] = [];
+    const consoles = (['error', 'warn', 'log', 'info', 'debug'] as const).map((name) =>
+      vi
+        .spyOn(console, name)
+        .mockImplementation((...parts) => void written.push(inspect(parts, { depth: 9 }))),
+    );
     await wire.cut();
     const answers = await Promise.all([
       viewer.get('/api/payouts'),
@@ -613,6 +618,10 @@ describe('without its database', () => {
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
       expect(JSON.stringify(answer.body)).not.toMatch(/ECONN|127\.0\.0\.1:(?!\d+\/docs)|password|select/i);
     }
+    // Better Auth has a log of its own: what it would print there holds the session's token.
+    for (const spy of consoles) spy.mockRestore();
+    const [unsigned = ''] = cast.viewer.token.split('.');
+    expect([...written, ...service.logLines].join('\n')).not.toContain(unsigned);
     // Whoever needs no database is answered still.
     expect((await service.stranger.get('/docs')).status).toBe(200);
     expect((await service.stranger.get('/api/payouts')).status).toBe(401);

@@ -199,8 +199,7 @@ describe.each(PAYOUT_STATUSES)('a payout that is %s', (status) => {
     // A member sees nothing of a payout that never was approved: there is none to give details for.
     const hidden = ['pending_approval', 'rejected'].includes(status);
     for (const action of ACTIONS.filter((name) => outcomes[name] === undefined)) {
-      const expected =
-        hidden && action.endsWith('-info') ? [404, 'NOT_FOUND'] : [409, 'INVALID_STATE'];
+      const expected = hidden && action.endsWith('-info') ? [404, 'NOT_FOUND'] : [409, 'INVALID_STATE'];
       expect([action, ...code(await perform(action, story, status))]).toEqual([action, ...expected]);
     }
     expect(await read(story)).toEqual(before);
@@ -406,7 +405,10 @@ describe('one move', () => {
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => outsider.post(at(story, 'cancel'), { reason: 'Declined.' })),
     );
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array<number>(9).fill(409)]);
+    expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([
+      200,
+      ...Array<number>(9).fill(409),
+    ]);
     const entries = await cast.service.sql`SELECT 1 FROM user_audit_logs
       WHERE entity_id = ${story.payoutId} AND action = 'cancelled' AND success`;
     expect(entries).toHaveLength(1);

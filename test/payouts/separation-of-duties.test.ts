@@ -249,7 +249,10 @@ it('keeps every refusal in the audit log', async () => {
 
 describe('plain SQL as the service’s own role', () => {
   /** What the database says to a statement: the constraint or rule that refuses it, `denied`, or `done`. */
-  async function attempt(statements: (sql: Sql) => Promise<unknown>, role = 'payout_service'): Promise<string> {
+  async function attempt(
+    statements: (sql: Sql) => Promise<unknown>,
+    role = 'payout_service',
+  ): Promise<string> {
     const rollback = new Error('rolled back');
     try {
       await cast.service.sql.begin(async (tx) => {
@@ -259,7 +262,11 @@ describe('plain SQL as the service’s own role', () => {
       });
     } catch (error) {
       if (error === rollback) return 'done';
-      const { code, constraint_name: constraint, message } = error as {
+      const {
+        code,
+        constraint_name: constraint,
+        message,
+      } = error as {
         code: string;
         constraint_name?: string;
         message: string;

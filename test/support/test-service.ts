@@ -6,7 +6,6 @@ import { Writable } from 'node:stream';
 import { join } from 'node:path';
 import { hashPassword } from 'better-auth/crypto';
 import postgres from 'postgres';
-import { inject } from 'vitest';
 import { createApp } from '../../src/app.ts';
 import { loadConfig } from '../../src/config.ts';
 import { Database } from '../../src/db/client.ts';
@@ -170,14 +169,18 @@ export interface TestServiceOptions {
   demo?: boolean;
   /** Another instance on the database of this one. */
   beside?: TestService;
+  /** The server to make the database on, outside vitest; within it, the one that the tests share. */
+  cluster?: { url: string; templateDatabase: string } | undefined;
+  /** A clock of its own, also beside another instance. */
+  time?: TestTime;
 }
 
 /** Starts a service for a test file; stop it when done. */
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
-  const clusterUrl = inject('clusterUrl');
+  const cluster = options.cluster ?? (await sharedCluster());
   const name = `payout_test_${process.pid}_${randomBytes(5).toString('hex')}`;
-  const url = options.beside?.databaseUrl ?? databaseUrl(clusterUrl, name);
-  if (!options.beside) await createDatabase(clusterUrl, name, inject('templateDatabase'));
+  const url = options.beside?.databaseUrl ?? databaseUrl(cluster.url, name);
+  if (!options.beside) await createDatabase(cluster.url, name, cluster.templateDatabase);
   const config = loadConfig({
     NODE_ENV: 'test',
     DATABASE_URL: url,
@@ -196,7 +199,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   });
   const logLines: string[] = [];
   const logger = createLogger('debug', lineSink(logLines));
-  const time = options.beside?.time ?? new TestTime();
+  const time = options.time ?? options.beside?.time ?? new TestTime();
   const clock = new MovableClock(time);
   const database = new Database({ url, poolSize: 8, role: 'payout_service' });
   const mainApp = new Database({ url, poolSize: 3, role: 'payout_main_app' });
@@ -238,7 +241,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const close = async () => {
     await closeServer(server);
     await Promise.all([database.close(), mainApp.close(), sql.end()]);
-    if (!options.beside) await dropDatabase(clusterUrl, name);
+    if (!options.beside) await dropDatabase(cluster.url, name);
   };
   return new TestService({
     url: serviceUrl,
@@ -252,6 +255,11 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     databaseUrl: url,
     close,
   });
+}
+
+async function sharedCluster(): Promise<{ url: string; templateDatabase: string }> {
+  const { inject } = await import('vitest');
+  return { url: inject('clusterUrl'), templateDatabase: inject('templateDatabase') };
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -74,7 +74,21 @@ export class ServiceProcess {
     const late = sleep(20_000).then((): never => {
       throw new Error(`The service did not stop at ${signal}:\n${this.output}`);
     });
-    return Promise.race([this.#running.ended, late]);
+    const outcome = await Promise.race([this.#running.ended, late]);
+    // npm may end before the service has.
+    await Promise.race([this.#isGone(), late]);
+    return outcome;
+  }
+
+  async #isGone(): Promise<void> {
+    for (;;) {
+      try {
+        await fetch(`${this.url}/health`);
+      } catch {
+        return;
+      }
+      await sleep(POLL_MS);
+    }
   }
 
   #secondsSinceStart(): number {

@@ -1,0 +1,316 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError, loadConfig, SETTING_NAMES } from '../src/config.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'payout-config-test-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const load = (env: Record<string, string | undefined> = {}) => loadConfig({ DATA_DIR: folder, ...env });
+
+/** What is wrong with an environment; fails where nothing is. */
+function faultsOf(env: Record<string, string | undefined>): readonly string[] {
+  try {
+    load(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).faults;
+  }
+  throw new Error('The configuration has no fault.');
+}
+
+/** An environment with which production starts. */
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://service:a@db.example.com/payouts?sslmode=verify-full',
+  DATABASE_MIGRATION_URL: 'postgres://owner:b@db.example.com/payouts?sslmode=verify-full',
+  JWT_SECRET: 'Zk3vN8qLw5xT2rB7yH1mC6pD9sF4gJ0a',
+  BETTER_AUTH_SECRET: 'aP7dR2tK9wQ4zX6nB1vM8cL3hJ5gF0sY',
+  BETTER_AUTH_URL: 'https://payouts.example.com',
+  ENCRYPTION_KEY: Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 73 + 11) % 256)).toString(
+    'base64',
+  ),
+  BUSINESS_LAUNCH_DATE: '2024-01-01',
+  PAYER_NAME: 'Payer, Inc.',
+  PAYER_TIN: '12-3456789',
+  PAYER_ADDRESS: '1 Main Street, Springfield, IL 62701',
+  SUBSCRIPTION_SERVICE_URL: 'https://subscriptions.example.com',
+  EMAIL_PROVIDER: 'sendgrid',
+  SENDGRID_API_KEY: 'a-key',
+  EMAIL_FROM: 'payouts@example.com',
+};
+
+describe('without any setting', () => {
+  it('everything has the default that the document or the specification names', () => {
+    const config = load();
+    expect(config).toMatchObject({
+      production: false,
+      dataDirectory: folder,
+      host: '127.0.0.1',
+      port: 3002,
+      database: { url: undefined, migrationUrl: undefined },
+      jwt: { expirySeconds: 7 * 86_400 },
+      business: {
+        payoutThresholdCents: 10_000_000,
+        rewardPerWinnerCents: 10_000_000,
+        retentionFeeCents: 30_000,
+        bankChangeCooloffHours: 72,
+      },
+      email: { provider: 'outbox' },
+      rateLimits: { member: 100, staff: 1000, approvals: 10, address: 3000, signIn: 20 },
+      metrics: { enabled: false },
+      logLevel: 'info',
+    });
+    expect(Object.isFrozen(config)).toBe(true);
+  });
+
+  it('secrets are made once, and kept in the data folder for nobody else to read', () => {
+    const first = load();
+    const file = join(folder, 'secrets.json');
+    expect(statSync(file).mode & 0o077).toBe(0);
+    expect(Buffer.from(first.encryptionKey, 'base64')).toHaveLength(32);
+    for (const secret of [first.jwt.secret, first.auth.secret])
+      expect(secret.length).toBeGreaterThanOrEqual(32);
+    expect(new Set([first.jwt.secret, first.auth.secret, first.encryptionKey]).size).toBe(3);
+    const second = load();
+    expect(second).toEqual(first);
+    const another = mkdtempSync(join(tmpdir(), 'payout-config-test-'));
+    try {
+      expect(load({ DATA_DIR: another }).jwt.secret).not.toBe(first.jwt.secret);
+    } finally {
+      rmSync(another, { recursive: true, force: true });
+    }
+  });
+
+  it('a secret that is given wins over the one that is kept', () => {
+    const kept = load();
+    const given = load({ JWT_SECRET: PRODUCTION.JWT_SECRET });
+    expect(given.jwt.secret).toBe(PRODUCTION.JWT_SECRET);
+    expect(given.auth.secret).toBe(kept.auth.secret);
+  });
+
+  it('a file of secrets that cannot be read is told, not overwritten', () => {
+    const file = join(folder, 'secrets.json');
+    writeFileSync(file, 'not JSON');
+    expect(faultsOf({})).toEqual([expect.stringContaining(file)]);
+    expect(readFileSync(file, 'utf8')).toBe('not JSON');
+  });
+
+  it('what is blank counts as missing', () => {
+    const blank = Object.fromEntries(SETTING_NAMES.map((name) => [name, '  ']));
+    expect(loadConfig({ ...blank, DATA_DIR: folder })).toEqual(load());
+  });
+});
+
+describe('faults', () => {
+  it('are all told at once, each with the name of its setting', () => {
+    const faults = faultsOf({
+      NODE_ENV: 'staging',
+      PORT: 'eighty',
+      DATABASE_URL: 'mysql://localhost',
+      JWT_SECRET: 'short',
+      JWT_EXPIRY: '7 days',
+      BUSINESS_LAUNCH_DATE: '2024-02-30',
+      PAYOUT_THRESHOLD: '-1',
+      REWARD_PER_WINNER: '500',
+      EMAIL_PROVIDER: 'pigeon',
+      EMAIL_FROM: 'nobody',
+      ENCRYPTION_KEY: 'AAAA',
+      RATE_LIMIT_MEMBER: '1.5',
+      TAX_YEARS: '{"2027":2000}',
+      PAYER_TIN: '123',
+      ENABLE_METRICS: 'perhaps',
+      LOG_LEVEL: 'loud',
+    });
+    expect(faults.map((fault) => fault.split(' ')[0])).toEqual([
+      'NODE_ENV',
+      'DATABASE_URL',
+      'PORT',
+      'JWT_SECRET',
+      'JWT_EXPIRY',
+      'BUSINESS_LAUNCH_DATE',
+      'PAYOUT_THRESHOLD',
+      'REWARD_PER_WINNER',
+      'TAX_YEARS',
+      'PAYER_TIN',
+      'EMAIL_PROVIDER',
+      'EMAIL_FROM',
+      'ENCRYPTION_KEY',
+      'ENABLE_METRICS',
+      'LOG_LEVEL',
+      'RATE_LIMIT_MEMBER',
+    ]);
+    expect(existsSync(join(folder, 'secrets.json'))).toBe(false);
+  });
+
+  it('are read by people: a line each, and never the secret itself', () => {
+    const text = (() => {
+      try {
+        load({ JWT_SECRET: 'hunter2', PORT: '99999', LOG_LEVEL: 'loud' });
+        return '';
+      } catch (error) {
+        return (error as Error).message;
+      }
+    })();
+    expect(text.split('\n')).toHaveLength(4);
+    expect(text).toContain('The configuration has 3 faults:');
+    expect(text).toContain('LOG_LEVEL must be one of error, warn, info, debug');
+    expect(text).not.toContain('hunter2');
+  });
+
+  it.each([
+    'not JSON',
+    '[]',
+    '{"2027":{}}',
+    '{"27":{"threshold":1}}',
+    '{"2027":{"threshold":2000,"rate":1}}',
+  ])('in TAX_YEARS are found at the start: %s', (text) => {
+    expect(faultsOf({ TAX_YEARS: text })).toEqual([expect.stringMatching(/^TAX_YEARS must be JSON/)]);
+  });
+
+  it.each([
+    ['30s', 30],
+    ['15m', 900],
+    ['2h', 7200],
+    ['7d', 604_800],
+  ])('are none in JWT_EXPIRY %s', (text, seconds) => {
+    expect(load({ JWT_EXPIRY: text }).jwt.expirySeconds).toBe(seconds);
+  });
+});
+
+describe('production', () => {
+  it('starts with everything that it needs, and keeps no file of secrets', () => {
+    const config = load(PRODUCTION);
+    expect(config.production).toBe(true);
+    expect(config.auth.handler).toBe(false);
+    expect(load({ ...PRODUCTION, AUTH_HANDLER: 'true' }).auth.handler).toBe(true);
+    expect(config.database).toMatchObject({
+      url: PRODUCTION.DATABASE_URL,
+      migrationUrl: PRODUCTION.DATABASE_MIGRATION_URL,
+    });
+    expect(existsSync(join(folder, 'secrets.json'))).toBe(false);
+  });
+
+  it('lists everything that is missing at once', () => {
+    const names = faultsOf({ NODE_ENV: 'production' }).map((fault) => fault.split(' ')[0]);
+    for (const name of [
+      'DATABASE_URL',
+      'JWT_SECRET',
+      'BETTER_AUTH_SECRET',
+      'BETTER_AUTH_URL',
+      'ENCRYPTION_KEY',
+      'BUSINESS_LAUNCH_DATE',
+      'PAYER_NAME',
+      'PAYER_TIN',
+      'PAYER_ADDRESS',
+      'SUBSCRIPTION_SERVICE_URL',
+      'EMAIL_PROVIDER',
+      'EMAIL_FROM',
+    ]) {
+      expect(names).toContain(name);
+    }
+    expect(existsSync(join(folder, 'secrets.json'))).toBe(false);
+  });
+
+  const url = (query: string) => `postgres://service:a@db.example.com/payouts${query}`;
+
+  it.each<[string, Record<string, string | undefined>, string]>([
+    ['the embedded database', { DATABASE_URL: undefined }, 'DATABASE_URL is missing'],
+    ['a blank database', { DATABASE_URL: ' ' }, 'DATABASE_URL is missing'],
+    ['a missing JWT secret', { JWT_SECRET: undefined }, 'JWT_SECRET is missing'],
+    ['a short JWT secret', { JWT_SECRET: 'Zk3vN8qLw5xT2rB' }, 'JWT_SECRET must be at least 32'],
+    ['a weak JWT secret', { JWT_SECRET: 'abcabcabcabcabcabcabcabcabcabcabcabc' }, 'JWT_SECRET is weak'],
+    ['a blank auth secret', { BETTER_AUTH_SECRET: '' }, 'BETTER_AUTH_SECRET is missing'],
+    ['a weak auth secret', { BETTER_AUTH_SECRET: 'x'.repeat(40) }, 'BETTER_AUTH_SECRET is weak'],
+    ['one secret for both', { BETTER_AUTH_SECRET: PRODUCTION.JWT_SECRET }, 'JWT_SECRET must differ'],
+    ['a missing encryption key', { ENCRYPTION_KEY: undefined }, 'ENCRYPTION_KEY is missing'],
+    [
+      'a weak encryption key',
+      { ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64') },
+      'ENCRYPTION_KEY is weak',
+    ],
+    ['a short encryption key', { ENCRYPTION_KEY: 'c2hvcnQ=' }, 'ENCRYPTION_KEY must be 32 bytes'],
+    ['a connection without TLS', { DATABASE_URL: url('') }, 'DATABASE_URL must use sslmode=verify-full'],
+    ['unverified TLS', { DATABASE_URL: url('?sslmode=require') }, 'DATABASE_URL must use sslmode'],
+    [
+      'a second sslmode, which would win',
+      { DATABASE_URL: url('?sslmode=verify-full&sslmode=disable') },
+      'DATABASE_URL must use sslmode',
+    ],
+    [
+      'an ssl, which would win',
+      { DATABASE_URL: url('?ssl=allow&sslmode=verify-full') },
+      'DATABASE_URL must use sslmode',
+    ],
+    [
+      'no owner for migrations',
+      { DATABASE_MIGRATION_URL: undefined },
+      'DATABASE_MIGRATION_URL must name the owner',
+    ],
+    [
+      'the same URL for migrations',
+      { DATABASE_MIGRATION_URL: PRODUCTION.DATABASE_URL },
+      'DATABASE_MIGRATION_URL must name the owner',
+    ],
+    [
+      'the same user for migrations, written otherwise',
+      { DATABASE_MIGRATION_URL: url('?sslmode=verify-full&application_name=x') },
+      'DATABASE_MIGRATION_URL must name the owner',
+    ],
+    ['mail into a folder', { EMAIL_PROVIDER: 'outbox' }, 'EMAIL_PROVIDER must be smtp or sendgrid'],
+    [
+      'mail into a folder by default',
+      { EMAIL_PROVIDER: undefined },
+      'EMAIL_PROVIDER must be smtp or sendgrid',
+    ],
+    ['mail into a folder by a blank', { EMAIL_PROVIDER: '' }, 'EMAIL_PROVIDER must be smtp or sendgrid'],
+    ['SMTP without a server', { EMAIL_PROVIDER: 'smtp' }, 'SMTP_URL is missing'],
+    ['SendGrid without a key', { SENDGRID_API_KEY: undefined }, 'SENDGRID_API_KEY is missing'],
+    ['mail from nobody', { EMAIL_FROM: ' ' }, 'EMAIL_FROM is missing'],
+    [
+      'no subscription service',
+      { SUBSCRIPTION_SERVICE_URL: undefined },
+      'SUBSCRIPTION_SERVICE_URL is missing',
+    ],
+    ['a crash on purpose', { CRASH_POINT: 'before-commit:1' }, 'CRASH_POINT must not be set'],
+    ['no member limit', { RATE_LIMIT_MEMBER: '0' }, 'RATE_LIMIT_MEMBER must not be 0'],
+    ['no staff limit', { RATE_LIMIT_STAFF: '00' }, 'RATE_LIMIT_STAFF must not be 0'],
+    ['no approvals limit', { RATE_LIMIT_APPROVALS: '0' }, 'RATE_LIMIT_APPROVALS must not be 0'],
+    ['no address limit', { RATE_LIMIT_ADDRESS: '0' }, 'RATE_LIMIT_ADDRESS must not be 0'],
+    ['no sign-in limit', { RATE_LIMIT_SIGN_IN: '0' }, 'RATE_LIMIT_SIGN_IN must not be 0'],
+  ])('refuses %s', (_what, changes, fault) => {
+    const faults = faultsOf({ ...PRODUCTION, ...changes });
+    expect(faults.filter((text) => text.startsWith(fault))).toHaveLength(1);
+  });
+
+  it('is stricter than other environments: limits may be off there', () => {
+    expect(load({ RATE_LIMIT_MEMBER: '0' }).rateLimits.member).toBe(0);
+  });
+});
+
+describe('.env.example', () => {
+  it('names every setting, and no other', () => {
+    const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
+    const names = [...text.matchAll(/^#? ?([A-Z][A-Z0-9_]*)=/gm)].map(([, name]) => name);
+    expect([...names].sort()).toEqual([...SETTING_NAMES].sort());
+  });
+
+  it('is a valid environment as it stands', () => {
+    const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
+    const given = [...text.matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name, value]) => [name, value]);
+    expect(load(Object.fromEntries(given) as Record<string, string>)).toEqual(load());
+    const examples = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, name, value]) => [
+      name,
+      value,
+    ]);
+    expect(() =>
+      load({ ...(Object.fromEntries(examples) as Record<string, string>), DATA_DIR: folder }),
+    ).not.toThrow();
+  });
+});
