@@ -13,6 +13,7 @@ const DRIZZLE_USERS = [
   'notifications/outbox',
   'payouts/delay-watch',
   'payouts/payout-requirements',
+  'payouts/record-attempt',
 ];
 
 /** The files of features whose classes services.ts builds. Rules are pure, and anybody may use them. */

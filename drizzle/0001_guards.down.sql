@@ -1,5 +1,9 @@
 DROP VIEW active_member_queue_view;
 --> statement-breakpoint
+DROP TRIGGER attempts_guard_truncate ON payment_attempts;
+--> statement-breakpoint
+DROP TRIGGER bank_details_guard ON bank_details;
+--> statement-breakpoint
 DROP TRIGGER approvals_guard_truncate ON payout_approvals;
 --> statement-breakpoint
 DROP TRIGGER audit_guard_truncate ON user_audit_logs;
@@ -12,7 +16,7 @@ DROP TRIGGER payout_approval_guard ON payout_approvals;
 --> statement-breakpoint
 DROP TRIGGER payout_guard ON payout_management;
 --> statement-breakpoint
-DROP FUNCTION audit_guard(), payment_attempt_guard(), payout_approval_guard(), payout_guard(), payout_refuse(text, text);
+DROP FUNCTION bank_details_guard(), audit_guard(), payment_attempt_guard(), payout_approval_guard(), payout_guard(), payout_refuse(text, text);
 --> statement-breakpoint
 ALTER TABLE payout_management DROP CONSTRAINT payout_management_two_approvals;
 --> statement-breakpoint

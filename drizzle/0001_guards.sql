@@ -80,6 +80,13 @@ BEGIN
      AND (to_jsonb(NEW) - 'audit_trail') IS DISTINCT FROM (to_jsonb(OLD) - 'audit_trail') THEN
     PERFORM payout_refuse('payout_version', 'Every change counts the version up by one.');
   END IF;
+  IF NEW.status = OLD.status AND NEW.held_from IS DISTINCT FROM OLD.held_from THEN
+    PERFORM payout_refuse('resume_where_held', 'Where a payout was held from does not change while it is held.');
+  END IF;
+  IF OLD.status IN ('payment_sent', 'completed') AND NEW.status IN ('payment_sent', 'completed')
+     AND (NEW.net_amount, NEW.withheld_amount) IS DISTINCT FROM (OLD.net_amount, OLD.withheld_amount) THEN
+    PERFORM payout_refuse('payout_frozen', 'What was paid does not change.');
+  END IF;
   IF NEW.status <> OLD.status THEN
     IF NOT EXISTS (SELECT 1 FROM payout_moves m WHERE m.from_status = OLD.status AND m.to_status = NEW.status) THEN
       PERFORM payout_refuse('payout_move', format('A payout cannot go from %s to %s.', OLD.status, NEW.status));
@@ -107,6 +114,14 @@ BEGIN
       SELECT 1 FROM payment_attempts t WHERE t.payout_id = NEW.payout_id AND t.status = 'sent'
         AND t.net_amount = NEW.net_amount) THEN
       PERFORM payout_refuse('attempt_missing', 'A sent payment needs a sent attempt of the same amount.');
+    END IF;
+    IF NEW.status = 'completed' AND NOT EXISTS (
+      SELECT 1 FROM payment_attempts t WHERE t.payout_id = NEW.payout_id AND t.status = 'completed') THEN
+      PERFORM payout_refuse('attempt_missing', 'A completed payment needs a completed attempt.');
+    END IF;
+    IF NEW.status = 'payment_failed' AND EXISTS (
+      SELECT 1 FROM payment_attempts t WHERE t.payout_id = NEW.payout_id AND t.status IN ('ready', 'sent', 'completed')) THEN
+      PERFORM payout_refuse('attempt_missing', 'A payment has not failed while an attempt is live.');
     END IF;
   END IF;
   RETURN NEW;
@@ -152,6 +167,9 @@ BEGIN
       PERFORM payout_refuse('attempt_starts_ready', 'A payment attempt starts as ready.');
     END IF;
     -- Taken from the table, not from the writer, so that nobody can leave it out.
+    IF NEW.number <> 1 + coalesce((SELECT max(t.number) FROM payment_attempts t WHERE t.payout_id = NEW.payout_id), 0) THEN
+      PERFORM payout_refuse('attempt_number', 'Attempts are numbered one after the other.');
+    END IF;
     NEW.previous_failure_by := (SELECT t.failed_by FROM payment_attempts t
       WHERE t.payout_id = NEW.payout_id AND t.status = 'failed' ORDER BY t.number DESC LIMIT 1);
   ELSE
@@ -163,6 +181,19 @@ BEGIN
         NEW.instructions_hash, NEW.payee_name, NEW.mailing_address, NEW.bank_details_version, NEW.bank_fingerprint,
         NEW.w9_form_id, NEW.generated_by, NEW.generated_at, NEW.previous_failure_by) THEN
       PERFORM payout_refuse('attempt_frozen', 'Instructions never change once they are made.');
+    END IF;
+    -- Who did what is set once, with the move it belongs to.
+    IF (OLD.sent_by IS NOT NULL AND (NEW.sent_by, NEW.sent_at, NEW.sent_date) IS DISTINCT FROM (OLD.sent_by, OLD.sent_at, OLD.sent_date))
+       OR (OLD.completed_by IS NOT NULL AND NEW.completed_by IS DISTINCT FROM OLD.completed_by)
+       OR (OLD.failed_by IS NOT NULL AND (NEW.failed_by, NEW.return_code, NEW.stop_payment_reference)
+           IS DISTINCT FROM (OLD.failed_by, OLD.return_code, OLD.stop_payment_reference)) THEN
+      PERFORM payout_refuse('attempt_frozen', 'Who did what to a payment is never rewritten.');
+    END IF;
+    IF NEW.status = 'failed' AND NEW.failed_by IS NULL THEN
+      PERFORM payout_refuse('attempt_evidence', 'A failure says who recorded it.');
+    END IF;
+    IF NEW.status = 'completed' AND NEW.completed_by IS NULL THEN
+      PERFORM payout_refuse('attempt_evidence', 'A completion says who confirmed it.');
     END IF;
     IF NEW.status <> OLD.status AND (OLD.status, NEW.status) NOT IN
        (('ready', 'sent'), ('ready', 'failed'), ('ready', 'voided'),
@@ -188,9 +219,30 @@ END $$;
 CREATE TRIGGER payment_attempt_guard BEFORE INSERT OR UPDATE OR DELETE ON payment_attempts
   FOR EACH ROW EXECUTE FUNCTION payment_attempt_guard();
 --> statement-breakpoint
+-- A version of bank details never changes; its envelope may be wrapped anew, and it may be refused, once and for all.
+CREATE FUNCTION bank_details_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    PERFORM payout_refuse('bank_details_kept', 'Bank details are never deleted here.');
+  END IF;
+  IF (OLD.id, OLD.payout_id, OLD.version, OLD.account_holder_name, OLD.account_type, OLD.routing_last4,
+      OLD.account_last4, OLD.fingerprint, OLD.created_at)
+     IS DISTINCT FROM
+     (NEW.id, NEW.payout_id, NEW.version, NEW.account_holder_name, NEW.account_type, NEW.routing_last4,
+      NEW.account_last4, NEW.fingerprint, NEW.created_at)
+     OR (OLD.refused_at IS NOT NULL AND NEW.refused_at IS DISTINCT FROM OLD.refused_at)
+     OR (NEW.key_id = OLD.key_id AND NEW.envelope <> OLD.envelope) THEN
+    PERFORM payout_refuse('bank_details_frozen', 'A version of bank details never changes. Add another.');
+  END IF;
+  RETURN NEW;
+END $$;
+--> statement-breakpoint
+CREATE TRIGGER bank_details_guard BEFORE UPDATE OR DELETE ON bank_details
+  FOR EACH ROW EXECUTE FUNCTION bank_details_guard();
+--> statement-breakpoint
 CREATE FUNCTION audit_guard() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE EXCEPTION USING ERRCODE = 'PO001', CONSTRAINT = 'audit_append_only', MESSAGE = 'The audit log is only added to.';
+  RAISE EXCEPTION USING ERRCODE = 'PO001', CONSTRAINT = 'audit_append_only', MESSAGE = format('%s is only added to.', TG_TABLE_NAME);
 END $$;
 --> statement-breakpoint
 CREATE TRIGGER audit_guard BEFORE UPDATE OR DELETE ON user_audit_logs FOR EACH ROW EXECUTE FUNCTION audit_guard();
@@ -198,6 +250,9 @@ CREATE TRIGGER audit_guard BEFORE UPDATE OR DELETE ON user_audit_logs FOR EACH R
 CREATE TRIGGER audit_guard_truncate BEFORE TRUNCATE ON user_audit_logs FOR EACH STATEMENT EXECUTE FUNCTION audit_guard();
 --> statement-breakpoint
 CREATE TRIGGER approvals_guard_truncate BEFORE TRUNCATE ON payout_approvals
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_guard();
+--> statement-breakpoint
+CREATE TRIGGER attempts_guard_truncate BEFORE TRUNCATE ON payment_attempts
   FOR EACH STATEMENT EXECUTE FUNCTION audit_guard();
 --> statement-breakpoint
 -- A tenure starts with the first succeeded payment after this service last removed the member, or ever.

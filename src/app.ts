@@ -5,6 +5,7 @@ import helmet from 'helmet';
 import type { Config } from './config.ts';
 import { docsPages } from './http/docs-pages.ts';
 import type { Health } from './http/health.ts';
+import { Metrics } from './http/metrics.ts';
 import { errorHandler, mountRoutes, type EdgeDependencies } from './http/mount.ts';
 import { createOpenApiDocument } from './http/openapi.ts';
 import { allowedOrigins, toleratePrograms } from './http/origin-check.ts';
@@ -46,10 +47,13 @@ export function createApp(services: Services, options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', config.trustProxyHops);
+  const metrics = config.metrics.enabled ? new Metrics(config.metrics.token) : undefined;
+  if (metrics) app.use(metrics.observe);
   app.use(requestContext);
   app.use(requestLog(logger));
   app.use(helmet());
   app.use(options.health.routes());
+  if (metrics) app.use(metrics.routes());
   app.use(addressLimit(edge.limits));
   if (config.auth.handler)
     app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));

@@ -213,6 +213,9 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
       'DATABASE_MIGRATION_URL must name the owner, another user than DATABASE_URL: the service never runs as the owner',
     );
   }
+  if (/^(true|1)$/.test(env['ENABLE_METRICS'] ?? '') && !given('METRICS_TOKEN')) {
+    faults.push('METRICS_TOKEN is missing: with ENABLE_METRICS anybody could read them');
+  }
   if (given('JWT_SECRET') && env['JWT_SECRET'] === env['BETTER_AUTH_SECRET']) {
     faults.push('JWT_SECRET must differ from BETTER_AUTH_SECRET');
   }

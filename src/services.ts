@@ -7,7 +7,7 @@ import { createAuth, type Auth } from './auth/better-auth.ts';
 import { Callers } from './auth/callers.ts';
 import type { Config } from './config.ts';
 import { Vault } from './crypto/envelope.ts';
-import { Database } from './db/client.ts';
+import type { Database } from './db/client.ts';
 import { DemoClock } from './demo/demo-clock.ts';
 import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
 import { allowedOrigins } from './http/origin-check.ts';

@@ -6,7 +6,7 @@ import { createApp } from './app.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { Database } from './db/client.ts';
 import { startEmbeddedServer, type EmbeddedServer } from './db/embedded-server.ts';
-import { isConnectionFailure } from './db/errors.ts';
+import { databaseFault, isConnectionFailure } from './db/errors.ts';
 import { migrateUp } from './db/migrations.ts';
 import { prepareEmbedded } from './db/embedded-databases.ts';
 import { holdsDemoData } from './demo/demo-clock.ts';
@@ -160,8 +160,7 @@ async function openDatabases(config: Config, undo: (() => Promise<unknown>)[]): 
 }
 
 /** SQLSTATE class 28 and 3D000: the server answers, but not to us. */
-const isWrongLogin = (error: unknown): boolean =>
-  /^(28|3D)/.test(String((error as { code?: unknown }).code ?? ''));
+const isWrongLogin = (error: unknown): boolean => /^(28|3D)/.test(databaseFault(error)?.code ?? '');
 
 interface Urls {
   service: string;

@@ -1,8 +1,17 @@
+import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createSecureContext, TLSSocket } from 'node:tls';
+import postgres from 'postgres';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { ConfigError, loadConfig, SETTING_NAMES } from '../src/config.ts';
+import { Database } from '../src/db/client.ts';
+import { markDemoData } from '../src/demo/demo-clock.ts';
+import { StartError, startService } from '../src/start-service.ts';
+import { Caller } from './support/caller.ts';
+import { createDatabase, databaseUrl, dropDatabase } from './support/databases.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -291,6 +300,132 @@ describe('production', () => {
 
   it('is stricter than other environments: limits may be off there', () => {
     expect(load({ RATE_LIMIT_MEMBER: '0' }).rateLimits.member).toBe(0);
+  });
+});
+
+/** PostgreSQL's TLS before the test server, which has none: in production the service takes nothing less. */
+function startTlsProxy(target: URL): Promise<Server> {
+  const secureContext = createSecureContext(selfSigned());
+  const server = createServer((socket) => {
+    socket.once('data', () => {
+      // The client's SSLRequest; 'S' is yes.
+      socket.write('S');
+      const inside = new TLSSocket(socket, { isServer: true, secureContext });
+      const outside = connect(Number(target.port), target.hostname);
+      inside.on('error', () => outside.destroy()).pipe(outside);
+      outside.on('error', () => inside.destroy()).pipe(inside);
+    });
+    socket.on('error', () => {});
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+/** A certificate made for this run: X.509 in DER (RFC 5280), as short as it can be. */
+function selfSigned(): { key: string; cert: string } {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const der = (tag: number, ...parts: Buffer[]): Buffer => {
+    const body = Buffer.concat(parts);
+    const length = body.length < 128 ? [body.length] : [0x82, body.length >> 8, body.length & 0xff];
+    return Buffer.concat([Buffer.from([tag, ...length]), body]);
+  };
+  const oid = (hex: string) => der(0x06, Buffer.from(hex, 'hex'));
+  const ecdsaWithSha256 = der(0x30, oid('2a8648ce3d040302'));
+  const commonName = der(0x30, oid('550403'), der(0x0c, Buffer.from('localhost')));
+  const name = der(0x30, der(0x31, commonName));
+  const time = (text: string) => der(0x17, Buffer.from(text));
+  const body = der(
+    0x30,
+    der(0x02, Buffer.from([1])),
+    ecdsaWithSha256,
+    name,
+    der(0x30, time('240101000000Z'), time('490101000000Z')),
+    name,
+    publicKey.export({ type: 'spki', format: 'der' }),
+  );
+  const signature = der(0x03, Buffer.from([0]), sign('sha256', body, privateKey));
+  const cert = der(0x30, body, ecdsaWithSha256, signature).toString('base64');
+  return {
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    cert: `-----BEGIN CERTIFICATE-----\n${cert}\n-----END CERTIFICATE-----\n`,
+  };
+}
+
+describe('a start in production', () => {
+  const clusterUrl = inject('clusterUrl');
+  const database = `payout_production_${process.pid}_${randomBytes(4).toString('hex')}`;
+  const login = `${database}_login`;
+  let sql: postgres.Sql;
+  let proxy: Server;
+  let env: Record<string, string>;
+  const rejectUnauthorized = process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+
+  beforeAll(async () => {
+    // The proxy's certificate is nobody's: it stands in for one of an authority.
+    process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+    await createDatabase(clusterUrl, database, inject('templateDatabase'));
+    sql = postgres(databaseUrl(clusterUrl, database), { max: 1, onnotice: () => {} });
+    await sql.unsafe(`CREATE ROLE ${login} LOGIN PASSWORD 'a-password' IN ROLE payout_service`);
+    proxy = await startTlsProxy(new URL(clusterUrl));
+    const { port } = proxy.address() as AddressInfo;
+    env = {
+      ...PRODUCTION,
+      DATABASE_URL: `postgres://${login}:a-password@127.0.0.1:${port}/${database}?sslmode=verify-full`,
+      DATABASE_MIGRATION_URL: databaseUrl(clusterUrl, database),
+      PORT: '0',
+      JOBS: 'false',
+      LOG_LEVEL: 'error',
+    };
+  });
+  afterAll(async () => {
+    await sql.end();
+    proxy.close();
+    await dropDatabase(clusterUrl, database);
+    const cluster = postgres(clusterUrl, { max: 1 });
+    await cluster.unsafe(`DROP ROLE ${login}`);
+    await cluster.end();
+    if (rejectUnauthorized === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+    else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = rejectUnauthorized;
+  });
+
+  it('serves people whom the main app signed in, with the least rights', async () => {
+    const service = await startService({ ...env, DATA_DIR: folder });
+    try {
+      const [user] = await sql<{ id: string }[]>`
+        INSERT INTO users (email, first_name) VALUES ('viewer@example.com', 'Vera') RETURNING id`;
+      const userId = user?.id ?? '';
+      await sql`INSERT INTO admin_users (user_id, role) VALUES (${userId}, 'viewer')`;
+      await sql`INSERT INTO sessions (user_id, token, expires_at)
+        VALUES (${userId}, 'a-session', now() + interval '1 day')`;
+      const signature = createHmac('sha256', PRODUCTION.BETTER_AUTH_SECRET)
+        .update('a-session')
+        .digest('base64');
+      const viewer = new Caller(service.url, { token: encodeURIComponent(`a-session.${signature}`) });
+      expect((await viewer.get('/ready')).body).toMatchObject({ ready: true });
+      expect((await viewer.get('/api/payouts')).body).toEqual({ data: [], nextCursor: null });
+      expect((await new Caller(service.url, { token: 'a-session' }).get('/api/payouts')).status).toBe(401);
+      expect((await viewer.post('/api/auth/sign-in/email', { email: 'a', password: 'b' })).status).toBe(404);
+      expect((await viewer.get('/dev/outbox')).status).toBe(404);
+      const [role] = await sql<{ count: number }[]>`
+        SELECT count(*)::integer AS count FROM pg_stat_activity
+         WHERE datname = ${database} AND application_name = 'payout-service' AND usename <> ${login}`;
+      expect(role?.count).toBe(0);
+    } finally {
+      await service.stop();
+    }
+  });
+
+  it('does not happen on demo data', async () => {
+    const owner = new Database({ url: databaseUrl(clusterUrl, database), poolSize: 1 });
+    await markDemoData(owner);
+    await owner.close();
+    const starting = startService({ ...env, DATA_DIR: folder });
+    await expect(starting).rejects.toThrow(StartError);
+    await expect(starting).rejects.toThrow('holds demo data');
+  });
+
+  it('does not happen with faulty settings, before anything is opened', async () => {
+    const starting = startService({ ...env, DATA_DIR: folder, JWT_SECRET: 'short', RATE_LIMIT_STAFF: '0' });
+    await expect(starting).rejects.toThrow(/2 faults[^]*JWT_SECRET[^]*RATE_LIMIT_STAFF/);
   });
 });
 

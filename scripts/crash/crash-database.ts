@@ -4,7 +4,11 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { discardEmbeddedServer, startEmbeddedServer, type EmbeddedServer } from '../../src/db/embedded-server.ts';
+import {
+  discardEmbeddedServer,
+  startEmbeddedServer,
+  type EmbeddedServer,
+} from '../../src/db/embedded-server.ts';
 import { migrateUp } from '../../src/db/migrations.ts';
 import { makeTestFolder } from '../../test/support/cluster.ts';
 import { createDatabase } from '../../test/support/databases.ts';
@@ -44,7 +48,10 @@ export class CrashDatabase {
     // After a restart the server has another port, so the services go through a door that stays where it is.
     const door = createServer((inner) => {
       const outer = connect(handles.at(-1)?.port ?? 0, '127.0.0.1');
-      for (const [socket, other] of [[inner, outer], [outer, inner]] as const) {
+      for (const [socket, other] of [
+        [inner, outer],
+        [outer, inner],
+      ] as const) {
         sockets.add(socket);
         socket.pipe(other);
         socket.on('error', () => other.destroy());

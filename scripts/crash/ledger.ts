@@ -67,4 +67,8 @@ export function compare(wanted: Trace, found: Trace): { verdict: Verdict; differ
 }
 
 const sizeOf = (value: unknown): number =>
-  typeof value === 'number' ? value : value === null || value === undefined ? 0 : JSON.stringify(value).length;
+  typeof value === 'number'
+    ? value
+    : value === null || value === undefined
+      ? 0
+      : JSON.stringify(value).length;

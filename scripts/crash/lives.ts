@@ -19,7 +19,12 @@ export interface Step {
 }
 
 const today = () => isoDateOf(new Date());
-const onPayout = (name: string, by: Step['by'], action: string, body: Record<string, unknown> = {}): Step => ({
+const onPayout = (
+  name: string,
+  by: Step['by'],
+  action: string,
+  body: Record<string, unknown> = {},
+): Step => ({
   name,
   by,
   path: ({ payoutId }) => `/api/payouts/${payoutId}/${action}`,

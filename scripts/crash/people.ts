@@ -4,7 +4,12 @@ import { hashPassword } from 'better-auth/crypto';
 import type postgres from 'postgres';
 
 const PASSWORD = 'correct-horse-battery';
-const STAFF = { admin: 'admin', admin2: 'admin', finance: 'finance_manager', finance2: 'finance_manager' } as const;
+const STAFF = {
+  admin: 'admin',
+  admin2: 'admin',
+  finance: 'finance_manager',
+  finance2: 'finance_manager',
+} as const;
 const DAY_MS = 86_400_000;
 /** All have the same, so that answers to one can be compared with answers to another. */
 export const MEMBER_NAME = 'Grace Hopper';
@@ -83,7 +88,8 @@ export class People {
       body: JSON.stringify({ email, password: PASSWORD }),
     });
     const token = answer.headers.get('set-auth-token');
-    if (token === null) throw new Error(`${email} could not sign in: ${answer.status} ${await answer.text()}`);
+    if (token === null)
+      throw new Error(`${email} could not sign in: ${answer.status} ${await answer.text()}`);
     return { userId, token };
   }
 }

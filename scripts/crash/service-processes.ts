@@ -9,7 +9,8 @@ import type { CrashPoint } from '../../src/kernel/crash-points.ts';
 /** A named point and the how-manieth passing of it, or any moment at all. */
 export type Arm = { point: CrashPoint; passes: number } | 'anywhere';
 
-const START_LIMIT_MS = 60_000;
+/** Far more than a start takes, as other work may keep the machine busy. */
+const START_LIMIT_MS = 180_000;
 /** A child ends with us, however we end: its standard input does. */
 const ENDS_WITH_PARENT = 'data:text/javascript,process.stdin.on("end",()=>process.exit(1)).resume()';
 const running = new Set<ChildProcess>();
@@ -27,7 +28,8 @@ export class ServiceProcess {
 
   /** `env` is all that it is told. Throws with what it said when it does not come up. */
   static async start(build: string, env: Record<string, string>, arm?: Arm): Promise<ServiceProcess> {
-    const armed = arm === undefined || arm === 'anywhere' ? {} : { CRASH_POINT: `${arm.point}:${arm.passes}` };
+    const armed =
+      arm === undefined || arm === 'anywhere' ? {} : { CRASH_POINT: `${arm.point}:${arm.passes}` };
     const child = spawn(process.execPath, ['--import', ENDS_WITH_PARENT, join(build, 'src', 'main.js')], {
       cwd: build,
       env: { ...env, ...armed },
@@ -37,10 +39,7 @@ export class ServiceProcess {
     child.once('exit', () => running.delete(child));
     let said = '';
     const url = await new Promise<string>((done, failed) => {
-      const timer = setTimeout(
-        () => failed(new Error(`A service did not start:\n${said}`)),
-        START_LIMIT_MS,
-      );
+      const timer = setTimeout(() => failed(new Error(`A service did not start:\n${said}`)), START_LIMIT_MS);
       child.once('exit', () => failed(new Error(`A service ended at its start:\n${said}`)));
       const hear = (chunk: Buffer): void => {
         said += chunk.toString();
@@ -87,7 +86,15 @@ export class ServiceProcess {
  */
 export async function buildService(folder: string): Promise<string> {
   const tsc = resolve('node_modules', 'typescript', 'bin', 'tsc');
-  const options = ['-p', 'tsconfig.build.json', '--noCheck', '--sourceMap', 'false', '--outDir', join(folder, 'src')];
+  const options = [
+    '-p',
+    'tsconfig.build.json',
+    '--noCheck',
+    '--sourceMap',
+    'false',
+    '--outDir',
+    join(folder, 'src'),
+  ];
   await promisify(execFile)(process.execPath, [tsc, ...options]);
   for (const beside of ['node_modules', 'drizzle', 'templates', 'assets', 'package.json'])
     await symlink(resolve(beside), join(folder, beside));

@@ -21,6 +21,7 @@ export function createAuth(
     baseURL: baseUrl,
     secret: config.auth.secret,
     telemetry: { enabled: false },
+    logger: { disabled: true },
     database: drizzleAdapter(database.drizzle, {
       provider: 'pg',
       schema: { user: users, session: sessions, account: accounts, verification: verifications },
@@ -34,7 +35,7 @@ export function createAuth(
       cookieCache: { enabled: false },
       disableSessionRefresh: !config.auth.handler,
     },
-    advanced: { database: { generateId: 'uuid' } },
+    advanced: { database: { generateId: 'uuid' }, disableOriginCheck: false },
     // Sign-in is limited by our own limiter, which all instances share.
     rateLimit: { enabled: false },
     // Without the signature a token read from the table would be a login.

@@ -15,7 +15,7 @@ export interface Sealed {
 }
 
 /** A value that cannot be decrypted: wrong key, another place, or changed bytes. */
-export class DecryptionError extends Error {
+class DecryptionError extends Error {
   constructor(place: Place, options?: ErrorOptions) {
     super(
       `${place.table}.${place.column} of ${place.row} (version ${place.version}) cannot be decrypted.`,

@@ -26,7 +26,9 @@ export const isConnectionFailure = (error: unknown): boolean =>
 
 /** The connection that a statement ran on is gone, or going: shut down, terminated, reset. */
 export const isLostConnection = (error: unknown): boolean =>
-  /^(CONNECTION_CLOSED|CONNECTION_DESTROYED|ECONNRESET|EPIPE|57P0[123]|08006)$/.test(databaseFault(error)?.code ?? '');
+  /^(CONNECTION_CLOSED|CONNECTION_DESTROYED|ECONNRESET|EPIPE|57P0[123]|08006)$/.test(
+    databaseFault(error)?.code ?? '',
+  );
 
 /** Which refusal of the database is which fault of the caller (constraints and triggers in drizzle/). */
 const CONSTRAINTS: Record<string, [ErrorCode, string]> = {

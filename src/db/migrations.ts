@@ -51,13 +51,15 @@ export async function migrateUp(url: string): Promise<void> {
   await exclusively(url, (sql) => migrate(drizzle(sql), CONFIG));
 }
 
-/** Takes back the newest `steps` migrations, each in one transaction. Returns their names, newest first. */
+/**
+ * Takes back the newest `steps` migrations, each in one transaction. Returns their names, newest first. With the first
+ * one goes the record of them, so that nothing of ours is left.
+ */
 export async function migrateDown(url: string, steps: number): Promise<string[]> {
   return exclusively(url, async (sql) => {
     const undone: string[] = [];
     for (let step = 0; step < steps; step += 1) {
-      const [last] = await sql<{ created_at: string }[]>`
-        SELECT created_at FROM payout_service.migrations ORDER BY created_at DESC LIMIT 1`;
+      const [last, before] = await newestMigrations(sql);
       if (!last) break;
       const entry = journal().entries.find(({ when }) => when === Number(last.created_at));
       if (!entry)
@@ -66,11 +68,22 @@ export async function migrateDown(url: string, steps: number): Promise<string[]>
       await sql.begin(async (tx) => {
         for (const statement of way.split('--> statement-breakpoint')) await tx.unsafe(statement);
         await tx`DELETE FROM payout_service.migrations WHERE created_at = ${last.created_at}`;
+        if (before) return;
+        await tx`DROP TABLE payout_service.migrations`;
+        await tx`DROP SCHEMA payout_service`;
       });
       undone.push(entry.tag);
     }
     return undone;
   });
+}
+
+/** The newest migration in the database and the one before it. */
+async function newestMigrations(sql: postgres.Sql): Promise<{ created_at: string }[]> {
+  const [record] = await sql`SELECT 1 WHERE to_regclass('payout_service.migrations') IS NOT NULL`;
+  if (!record) return [];
+  return sql<{ created_at: string }[]>`
+    SELECT created_at FROM payout_service.migrations ORDER BY created_at DESC LIMIT 2`;
 }
 
 /** True when every migration of this version has been applied. Needs the right to read `payout_service.migrations`. */

@@ -2,7 +2,7 @@
 import type { StaffRole } from '../kernel/actor.ts';
 
 export const DEMO_PASSWORD = 'demo-password-1234';
-export const DEMO_MEMBERS = 200;
+const DEMO_MEMBERS = 200;
 
 export const DEMO_STAFF: readonly { email: string; role: StaffRole; firstName: string; lastName: string }[] =
   [

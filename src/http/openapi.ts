@@ -9,7 +9,7 @@ import {
 } from 'zod-openapi';
 import { ERROR_CODES, type ErrorCode } from '../kernel/errors.ts';
 import { PERMISSIONS, type Permission } from '../kernel/permissions.ts';
-import { type StaffRole } from '../kernel/actor.ts';
+import type { StaffRole } from '../kernel/actor.ts';
 import { ERROR_CATALOGUE } from './error-catalogue.ts';
 import {
   describedTags,

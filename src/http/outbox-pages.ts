@@ -3,7 +3,19 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Router, type NextFunction, type Request, type Response } from 'express';
-import type { OutboxEntry } from '../notifications/outbox-mailer.ts';
+
+/** What lies beside each `.eml` as `.json`, so that reading the outbox needs no MIME parser. */
+interface OutboxEntry {
+  messageId: string;
+  date: string;
+  from: string;
+  to: { name: string; address: string };
+  subject: string;
+  html: string;
+  text: string;
+  /** Each header of the `.eml`, unfolded, in its order. */
+  headers: string[];
+}
 
 const MAX_LISTED = 200;
 /** What OutboxMailer calls its files; nothing else is ever looked for on the disk. */

@@ -32,7 +32,7 @@ export async function readBody(request: Request, response: Response): Promise<un
     throw new DomainError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json.');
   }
   await new Promise<void>((resolve, reject) => {
-    parseJson(request, response, (error?: unknown) => (error ? reject(error) : resolve()));
+    parseJson(request, response, (error?: Error) => (error ? reject(error) : resolve()));
   });
   const body: unknown = request.body ?? {};
   const fault = hostileText(body, 'body', 0);

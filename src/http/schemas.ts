@@ -15,6 +15,7 @@ export const formId = z
 
 export const userId = z
   .uuid('must be the UUID of a user')
+  .toLowerCase()
   .meta({ description: 'The UUID of a user.', example: '6a6e4c9e-4f0e-4a8e-9d7b-1f0a2f6f3b11' });
 
 export const payoutParams = z.strictObject({ id: payoutId });

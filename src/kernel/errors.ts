@@ -61,8 +61,3 @@ export class DomainError extends Error {
 
 export const notFound = (what: string, id: string): DomainError =>
   new DomainError('NOT_FOUND', `There is no ${what} ${id} that you may see.`);
-
-/** Marks a branch that the types say cannot be reached. */
-export function unreachable(value: never): never {
-  throw new Error(`Unexpected value: ${String(value)}`);
-}

@@ -11,8 +11,7 @@ export interface Page<T> {
 /** What a cursor holds: the sort key of the last row given. Opaque to callers. */
 export type CursorKey = readonly (string | number)[];
 
-export const encodeCursor = (key: CursorKey): string =>
-  Buffer.from(JSON.stringify(key)).toString('base64url');
+const encodeCursor = (key: CursorKey): string => Buffer.from(JSON.stringify(key)).toString('base64url');
 
 /** Reads a cursor of `length` parts. Throws VALIDATION_ERROR on one that this service never gave. */
 export function decodeCursor(cursor: string, length: number): CursorKey {
@@ -21,7 +20,7 @@ export function decodeCursor(cursor: string, length: number): CursorKey {
     const sound =
       Array.isArray(key) &&
       key.length === length &&
-      key.every((part) => ['string', 'number'].includes(typeof part));
+      key.every((part) => (typeof part === 'string' ? isStorable(part) : Number.isFinite(part)));
     if (sound) return key as CursorKey;
   } catch {
     // Falls through: not JSON is as wrong as JSON of another shape.
@@ -29,10 +28,14 @@ export function decodeCursor(cursor: string, length: number): CursorKey {
   throw invalidCursor();
 }
 
-/** The instant in a cursor. Throws VALIDATION_ERROR when it is none. */
+/** PostgreSQL takes no NUL and no half of a surrogate pair. */
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
+
+/** The instant in a cursor. Throws VALIDATION_ERROR when it is none, or none that PostgreSQL reads. */
 export function cursorInstant(part: string | number | undefined): Date {
   const instant = new Date(typeof part === 'string' ? part : Number.NaN);
-  if (Number.isNaN(instant.getTime())) throw invalidCursor();
+  const year = instant.getUTCFullYear();
+  if (!(year >= 1 && year <= 9999)) throw invalidCursor();
   return instant;
 }
 

@@ -62,11 +62,7 @@ export type Permission = keyof typeof PERMISSIONS;
  * May this caller do it? `ownerId` is the person whose data it is, where the address of the request names one;
  * where it does not (a payout's id), the service looks whose it is, and `'unknown'` lets an owner through to there.
  */
-export function permits(
-  permission: Permission,
-  actor: CallerActor,
-  ownerId: string | 'unknown' | null,
-): boolean {
+export function permits(permission: Permission, actor: CallerActor, ownerId: string): boolean {
   const grant: Grant = PERMISSIONS[permission];
   if (actor.kind === 'service') return grant.scope !== undefined && actor.scopes.includes(grant.scope);
   if (actor.kind === 'staff' && grant.staff.includes(actor.role)) return true;

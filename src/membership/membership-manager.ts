@@ -2,7 +2,7 @@ import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Tx } from '../db/client.ts';
 import { systemActor, type CallerActor } from '../kernel/actor.ts';
-import { addDays, addMonths, isoDateOf, startOfDay, type IsoDate } from '../kernel/calendar.ts';
+import { addDays, isoDateOf, startOfDay, type IsoDate } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
@@ -23,6 +23,7 @@ import {
   upsertRemoval,
   type RemovalRow,
 } from './membership-store.ts';
+import { removalDateFor } from './membership-rules.ts';
 import type { SubscriptionGateway } from './subscription-gateway.ts';
 
 /** The document's RemovalResult; dates are days. */
@@ -47,7 +48,6 @@ export interface MembershipStatus {
 const SELF = systemActor('membership-manager');
 const NOTICE_DAYS = 30;
 const FAILURES_BEFORE_ALERT = 3;
-export const REMOVAL_REASON = '12 months after payout';
 
 /** Ends winners' memberships 12 calendar months after their payout, and takes them back when they pay again. */
 export class MembershipManager {
@@ -71,18 +71,13 @@ export class MembershipManager {
     this.#logger = deps.logger;
   }
 
-  /** The day on which a membership ends: 12 calendar months after completion; 29 February becomes the 28th. */
-  removalDateFor(completedDate: IsoDate): IsoDate {
-    return addMonths(completedDate, 12);
-  }
-
   async scheduleMembershipRemoval(
     tx: Tx,
     userId: string,
     payoutId: string,
     completedDate: IsoDate,
   ): Promise<IsoDate> {
-    const dueDate = this.removalDateFor(completedDate);
+    const dueDate = removalDateFor(completedDate);
     await upsertRemoval(tx, { payoutId, userId, dueDate, createdAt: this.#clock.now() });
     return dueDate;
   }

@@ -43,7 +43,7 @@ const MESSAGE_ID = /^[A-Za-z0-9._+=-]{1,128}@[A-Za-z0-9.-]{1,128}$/;
  * Whether this is one plain address (dot-atom at a domain, RFC 5321 lengths) in ASCII. Quoted local parts, address
  * literals, names, lists and anything with a comma, space or line break are not.
  */
-export const isPlainAddress = (address: string): boolean => ADDRESS.test(address);
+const isPlainAddress = (address: string): boolean => ADDRESS.test(address);
 
 /** The bare message id, without angle brackets. */
 export function bareMessageId(messageId: string): string {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import nodemailer from 'nodemailer';
 import { bareMessageId, MailRefused, messageOptions, type Mail, type Mailer } from './mail-message.ts';
 
-/** What lies beside each `.eml` as `.json`, so that reading the outbox needs no MIME parser. */
-export interface OutboxEntry {
+/** What lies beside each `.eml` as `.json`, so that the pages that show it need no MIME parser. */
+interface OutboxEntry {
   messageId: string;
   date: string;
   from: string;

@@ -3,7 +3,7 @@ import type { PaymentMethod } from '../db/schema/index.ts';
 import type { StaffActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { decimalFromCents, dollars } from '../kernel/money.ts';
-import { insertAttempt } from '../payouts/attempt-store.ts';
+import { insertAttempt } from '../payouts/record-attempt.ts';
 import { payoutAmounts, processingAmounts, withholdingRecord } from '../payouts/payout-amounts-rules.ts';
 import { readPayeeFacts, type PayeeAddress, type PayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Payouts } from '../payouts/payouts.ts';

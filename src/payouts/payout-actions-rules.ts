@@ -3,9 +3,9 @@ import type { Actor } from '../kernel/actor.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import { BANK_INFO_STATUSES, statesBefore, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { PERMISSIONS, rolesThatMay, staffMay, type Permission } from '../kernel/permissions.ts';
-import { isVisibleToPayee, type PayoutCase } from './payout.ts';
+import type { Payout, PayoutCase } from './payout.ts';
 
-export const STAFF_ACTIONS = [
+const STAFF_ACTIONS = [
   'approve',
   'reject',
   'generate-instructions',
@@ -18,9 +18,8 @@ export const STAFF_ACTIONS = [
   'cancel',
   'notes',
 ] as const;
-export const MEMBER_ACTIONS = ['bank-info', 'tax-info'] as const;
+const MEMBER_ACTIONS = ['bank-info', 'tax-info'] as const;
 export const PAYOUT_ACTIONS = [...STAFF_ACTIONS, ...MEMBER_ACTIONS] as const;
-export type StaffAction = (typeof STAFF_ACTIONS)[number];
 export type PayoutAction = (typeof PAYOUT_ACTIONS)[number];
 
 export interface Refusal {
@@ -131,3 +130,6 @@ export function allowedActions(
     return refusal ? { action, allowed: false, reason: refusal.message } : { action, allowed: true };
   });
 }
+
+/** A member sees nothing of a payout before it is approved; one that never was stays hidden. */
+export const isVisibleToPayee = (payout: Pick<Payout, 'approvedAt'>): boolean => payout.approvedAt !== null;

@@ -1,5 +1,7 @@
 import type { Processing, TaxWithholding } from '../db/schema/index.ts';
 import { dollars, shareOf, type Cents } from '../kernel/money.ts';
+import type { PayoutPatch } from './payout-store.ts';
+import type { Payout } from './payout.ts';
 
 /** The parts of a payout: `gross = retentionFee + withheld + net`, always. */
 export interface PayoutAmounts {
@@ -56,3 +58,14 @@ export const withholdingRecord = (
   net_payout_amount: dollars(amounts.grossCents - amounts.withheldCents),
   reason,
 });
+
+/** Amounts before any withholding: what is withheld is decided when instructions are made. */
+export function withoutWithholding(payout: Payout): PayoutPatch {
+  const amounts = payoutAmounts(payout.grossCents, payout.retentionFeeCents, 0);
+  return {
+    withheldCents: amounts.withheldCents,
+    netCents: amounts.netCents,
+    taxWithholding: null,
+    processing: { ...payout.processing, ...processingAmounts(amounts) },
+  };
+}

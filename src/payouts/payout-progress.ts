@@ -4,8 +4,8 @@ import { systemActor, type Actor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { canMove, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
-import { changeAttempt } from './attempt-store.ts';
-import { payoutAmounts, processingAmounts } from './payout-amounts-rules.ts';
+import { changeAttempt } from './record-attempt.ts';
+import { withoutWithholding } from './payout-amounts-rules.ts';
 import { readPayeeFacts, standingOf, type Standing } from './payout-requirements.ts';
 import type { PayoutPatch } from './payout-store.ts';
 import type { Payouts } from './payouts.ts';
@@ -113,15 +113,4 @@ export class PayoutProgress {
     if (standing === 'pending_tax_info')
       await enqueueFor(tx, payout.userId, { ...message, template: 'tax-info-wanted' });
   }
-}
-
-/** Amounts before any withholding: what is withheld is decided when instructions are made. */
-export function withoutWithholding(payout: Payout): PayoutPatch {
-  const amounts = payoutAmounts(payout.grossCents, payout.retentionFeeCents, 0);
-  return {
-    withheldCents: amounts.withheldCents,
-    netCents: amounts.netCents,
-    taxWithholding: null,
-    processing: { ...payout.processing, ...processingAmounts(amounts) },
-  };
 }

@@ -41,6 +41,3 @@ export interface PayoutCase {
   failures: number;
   lastAttemptNumber: number;
 }
-
-/** A member sees nothing of a payout before it is approved; one that never was stays hidden. */
-export const isVisibleToPayee = (payout: Pick<Payout, 'approvedAt'>): boolean => payout.approvedAt !== null;

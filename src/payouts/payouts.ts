@@ -6,7 +6,7 @@ import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
-import { refusalOf, type PayoutAction } from './payout-actions-rules.ts';
+import { isVisibleToPayee, refusalOf, type PayoutAction } from './payout-actions-rules.ts';
 import {
   changePayout,
   findCase,
@@ -18,7 +18,7 @@ import {
   type PayoutPatch,
 } from './payout-store.ts';
 import { viewPayout, type PayoutView } from './payout-view.ts';
-import { isVisibleToPayee, type Payout, type PayoutCase } from './payout.ts';
+import type { Payout, PayoutCase } from './payout.ts';
 
 /** What a change of a payout is recorded as, in its own trail and in the audit log. */
 export interface ChangeRecord {

@@ -74,7 +74,7 @@ export class TaxComplianceService {
     return {
       hasW9: form !== undefined,
       isApproved: approved !== undefined,
-      tinProvided: form?.tinLast4 != null,
+      tinProvided: typeof form?.tinLast4 === 'string',
       ...(form ? { formId: form.formId } : {}),
     };
   }
@@ -274,7 +274,7 @@ export class TaxComplianceService {
   }
 }
 
-export const form1099FromRow = (row: TaxFormRow): Form1099 => ({
+const form1099FromRow = (row: TaxFormRow): Form1099 => ({
   formId: row.formId,
   userId: row.userId,
   taxYear: row.taxYear,

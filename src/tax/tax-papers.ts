@@ -1,5 +1,5 @@
 import { recordAudit } from '../audit/record-audit.ts';
-import type { Database, Reader } from '../db/client.ts';
+import type { Database } from '../db/client.ts';
 import { render1099Misc } from '../documents/form-1099-document.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -13,10 +13,11 @@ import {
   findForm,
   keepDocument,
   listForms,
+  readTinType,
   type TaxFormFilter,
   type TaxFormRow,
 } from './tax-store.ts';
-import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
+import { formattedTin, truncatedTin } from './w9-rules.ts';
 
 /** Who pays, as 1099s name it. `address` is one line, its parts joined by commas. */
 export interface Payer {
@@ -142,14 +143,4 @@ const printedStatus = ({ status, corrects }: TaxFormRow): 'issued' | 'corrected'
 function linesOfAddress(address: string): string[] {
   const parts = address.split(',').map((part) => part.trim());
   return parts.length < 3 ? [address] : [parts.slice(0, -2).join(', '), parts.slice(-2).join(', ')];
-}
-
-/** The kind of TIN that a 1099 shows: of the W-9 that had these last digits, for another may be in force by now. */
-export async function readTinType(reader: Reader, userId: string, last4: string | null): Promise<TinType> {
-  if (last4 === null) return 'ssn';
-  const forms = await listForms(reader, { userId, limit: 200 });
-  const behind = forms.find(
-    (form) => form.formType === 'W-9' && form.reviewedAt !== null && form.tinLast4 === last4,
-  );
-  return behind?.w9?.tinType ?? 'ssn';
 }

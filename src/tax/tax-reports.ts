@@ -6,8 +6,15 @@ import { dollars, type Cents } from '../kernel/money.ts';
 import { staffMay } from '../kernel/permissions.ts';
 import { readPayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Form1099, TaxComplianceService } from './tax-compliance.ts';
-import { readTinType, type Payer } from './tax-papers.ts';
-import { findW9, findW9Behind, listLive1099s, readWithholdingByMonth, type TaxFormRow } from './tax-store.ts';
+import type { Payer } from './tax-papers.ts';
+import {
+  findW9,
+  findW9Behind,
+  listLive1099s,
+  readTinType,
+  readWithholdingByMonth,
+  type TaxFormRow,
+} from './tax-store.ts';
 import type { W9Desk } from './w9-desk.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 

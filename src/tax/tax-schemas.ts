@@ -1,6 +1,6 @@
 /** What the tax routes take and give. */
 import { z } from 'zod';
-import { instant, isoDate, line, money } from '../http/schemas.ts';
+import { isoDate, line, money, type instant } from '../http/schemas.ts';
 import { incomeDetailsView, tinMasked, type TaxFormView } from './tax-form-view.ts';
 import { LLC_CLASSIFICATIONS, TAX_CLASSIFICATIONS, TIN_TYPES } from './w9-rules.ts';
 

@@ -3,6 +3,7 @@ import type { Reader, Tx } from '../db/client.ts';
 import { taxFormDocuments, taxForms, type TaxFormStatus } from '../db/schema/index.ts';
 import { centsFromDecimal, type Cents } from '../kernel/money.ts';
 import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
+import type { TinType } from './w9-rules.ts';
 
 export type TaxFormRow = typeof taxForms.$inferSelect;
 
@@ -214,4 +215,14 @@ export async function findDocument(
 /** Keeps the first rendering of a version; a second one of the same is left out. */
 export async function keepDocument(tx: Tx, row: typeof taxFormDocuments.$inferInsert): Promise<void> {
   await tx.insert(taxFormDocuments).values(row).onConflictDoNothing();
+}
+
+/** The kind of TIN that a 1099 shows: of the W-9 that had these last digits, for another may be in force by now. */
+export async function readTinType(reader: Reader, userId: string, last4: string | null): Promise<TinType> {
+  if (last4 === null) return 'ssn';
+  const forms = await listForms(reader, { userId, limit: 200 });
+  const behind = forms.find(
+    (form) => form.formType === 'W-9' && form.reviewedAt !== null && form.tinLast4 === last4,
+  );
+  return behind?.w9?.tinType ?? 'ssn';
 }

@@ -367,13 +367,15 @@ describe('the search', () => {
 
   it('exports all that matches as CSV, safe for spreadsheets, and records the export', async () => {
     const story = await stories.initiated();
-    for (let number = 0; number < 3; number += 1) {
-      expectOk(await cast.finance.post(`/api/payouts/${story.payoutId}/notes`, { note: '=1+1' }));
+    for (const userAgent of ['=HYPERLINK("http://evil.example.com")', '+1', '@SUM(A1)']) {
+      expectOk(
+        await cast.finance.post(
+          `/api/payouts/${story.payoutId}/notes`,
+          { note: 'A note, with "quotes".' },
+          { 'user-agent': userAgent },
+        ),
+      );
     }
-    const { rejected } = {
-      rejected: await cast.finance.post(`/api/payouts/${story.payoutId}/resume`, { note: '=x' }),
-    };
-    expect(rejected.status).toBe(409);
     const answer = await cast.viewer.get(`/api/reports/audit-log?format=csv&entityId=${story.payoutId}`, {
       'x-request-id': 'audit-test-csv',
     });
@@ -382,7 +384,9 @@ describe('the search', () => {
     const lines = String(answer.body).trimEnd().split('\r\n');
     expect(lines[0]).toContain('Time (UTC),Actor,User,Staff number,Entity type,Entity,Action');
     expect(lines).toHaveLength(1 + (await log(`&entityId=${story.payoutId}`)).length);
-    expect(answer.body).not.toMatch(/(^|,)[=+@]/m);
+    expect(answer.body).toContain(`,"'=HYPERLINK(""http://evil.example.com"")",`);
+    expect(answer.body).toContain(",'+1,");
+    expect(answer.body).not.toMatch(/(^|,)"?[=+@]/m);
     expect(await entriesOf('audit-test-csv')).toEqual([
       expect.objectContaining({ entity_type: 'audit', action: 'exported', admin_id: cast.viewer.adminId }),
     ]);
@@ -419,36 +423,41 @@ describe('the verification', () => {
 
   const verify = async () => {
     const run = expectOk(await cast.admin.post('/api/jobs/audit-verification/run')).body;
-    expect(run.status).toBe('succeeded');
-    return expectOk(await cast.viewer.get('/api/reports/audit-log/verification')).body;
+    const result = expectOk(await cast.viewer.get('/api/reports/audit-log/verification')).body;
+    expect(run.status).toBe(result.valid ? 'succeeded' : 'failed');
+    return result;
   };
+  const openAlerts = async () =>
+    expectOk(await cast.viewer.get('/api/admin-alerts?category=audit_broken&open=true')).body.data;
+
+  /** The entries about the payment: instructions, sent, completed. */
+  const chain = () => cast.service.sql`entity_type = 'payment' AND entity_id = ${payoutId}`;
 
   /** Does something to the log that a superuser can do, looks, and undoes it. */
   async function tampered(work: (sql: postgres.TransactionSql) => Promise<unknown>) {
     const { sql } = cast.service;
-    await sql.unsafe('CREATE TABLE kept_logs AS SELECT * FROM user_audit_logs');
-    await sql.unsafe('CREATE TABLE kept_chains AS SELECT * FROM audit_chains');
+    await sql`SELECT * INTO kept_logs FROM user_audit_logs WHERE ${chain()}`;
+    await sql`SELECT * INTO kept_chains FROM audit_chains WHERE ${chain()}`;
     const asSuperuser = (work2: (tx: postgres.TransactionSql) => Promise<unknown>) =>
       sql.begin(async (tx) => {
         await tx`SET LOCAL session_replication_role = replica`;
         await work2(tx);
       });
-    await asSuperuser(work);
-    const result = await verify();
-    await asSuperuser(async (tx) => {
-      // What the verification itself wrote stays whole: only the rows that were there before are put back.
-      await tx`DELETE FROM user_audit_logs l USING kept_logs k
-        WHERE l.entity_type = k.entity_type AND l.entity_id = k.entity_id`;
-      await tx`INSERT INTO user_audit_logs OVERRIDING SYSTEM VALUE SELECT * FROM kept_logs`;
-      await tx`DELETE FROM audit_chains c USING kept_chains k
-        WHERE c.entity_type = k.entity_type AND c.entity_id = k.entity_id`;
-      await tx`INSERT INTO audit_chains SELECT * FROM kept_chains`;
-      await tx`DROP TABLE kept_logs, kept_chains`;
-    });
-    return result;
+    try {
+      await asSuperuser(work);
+      return await verify();
+    } finally {
+      await asSuperuser(putBack);
+    }
   }
-  const payments = (index: number) => cast.service.sql`
-    entity_type = 'payment' AND entity_id = ${payoutId} AND chain_index = ${index}`;
+  const putBack = async (tx: postgres.TransactionSql) => {
+    await tx`DELETE FROM user_audit_logs WHERE id IN (SELECT id FROM kept_logs) OR (${chain()})`;
+    await tx`INSERT INTO user_audit_logs OVERRIDING SYSTEM VALUE SELECT * FROM kept_logs`;
+    await tx`DELETE FROM audit_chains WHERE ${chain()}`;
+    await tx`INSERT INTO audit_chains SELECT * FROM kept_chains`;
+    await tx`DROP TABLE kept_logs, kept_chains`;
+  };
+  const payments = (index: number) => cast.service.sql`${chain()} AND chain_index = ${index}`;
 
   it('says so when all is whole, and counts', async () => {
     const none = await cast.viewer.get('/api/reports/audit-log/verification');
@@ -507,19 +516,14 @@ describe('the verification', () => {
       'number 1 was due',
     ],
     ['a deleted last entry', (tx) => tx`DELETE FROM user_audit_logs WHERE ${payments(3)}`, 3, 'missing'],
-    [
-      'a whole chain that is gone',
-      (tx) => tx`DELETE FROM user_audit_logs WHERE entity_type = 'payment' AND entity_id = ${payoutId}`,
-      1,
-      'missing',
-    ],
+    ['a whole chain that is gone', (tx) => tx`DELETE FROM user_audit_logs WHERE ${chain()}`, 1, 'missing'],
     [
       'entries in another order',
       async (tx) => {
         await tx`UPDATE user_audit_logs SET chain_index = 77 WHERE ${payments(1)}`;
         await tx`UPDATE user_audit_logs SET chain_index = 1 WHERE ${payments(2)}`;
         await tx`UPDATE user_audit_logs SET chain_index = 2
-          WHERE entity_type = 'payment' AND entity_id = ${payoutId} AND chain_index = 77`;
+          WHERE ${payments(77)}`;
       },
       1,
       'does not follow',
@@ -535,12 +539,7 @@ describe('the verification', () => {
       4,
       'content',
     ],
-    [
-      'a deleted head',
-      (tx) => tx`DELETE FROM audit_chains WHERE entity_type = 'payment' AND entity_id = ${payoutId}`,
-      3,
-      'no head',
-    ],
+    ['a deleted head', (tx) => tx`DELETE FROM audit_chains WHERE ${chain()}`, 3, 'no head'],
     [
       'an entry moved to another chain',
       (tx) => tx`UPDATE user_audit_logs SET entity_id = 'PO-2026-00000000' WHERE ${payments(3)}`,
@@ -565,13 +564,15 @@ describe('the verification', () => {
       chainIndex,
       fault: expect.stringContaining(fault),
     });
-    const [entry] = await cast.service.sql`
+    const [looked] = await cast.service.sql`
       SELECT success, error_message FROM user_audit_logs WHERE action = 'verified' ORDER BY sequence DESC LIMIT 1`;
-    expect(entry).toBeDefined();
+    expect(looked).toEqual({ success: false, error_message: expect.stringContaining(`payment ${payoutId}`) });
+    expect(await openAlerts()).toEqual([expect.objectContaining({ severity: 'critical' })]);
   });
 
   it('is whole again when it was put back, and records every look', async () => {
     expect((await verify()).valid).toBe(true);
+    expect(await openAlerts()).toEqual([]);
     const { count } =
       (await cast.service.sql`SELECT count(*)::integer AS count FROM audit_verifications`)[0] ?? {};
     expect(count).toBe(14);

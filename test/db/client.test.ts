@@ -74,7 +74,9 @@ describe('Database.transaction', () => {
     );
     const ends = await Promise.allSettled(failing);
     expect(ends.every(({ status }) => status === 'rejected')).toBe(true);
-    await Promise.all(Array.from({ length: 6 }, () => database.transaction((tx) => tx.execute(sql`SELECT pg_sleep(0.05)`))));
+    await Promise.all(
+      Array.from({ length: 6 }, () => database.transaction((tx) => tx.execute(sql`SELECT pg_sleep(0.05)`))),
+    );
     const busy = await service.sql`SELECT 1 FROM pg_stat_activity
       WHERE datname = current_database() AND application_name = 'payout-service' AND state LIKE 'idle in transaction%'`;
     expect(busy).toHaveLength(0);
@@ -104,7 +106,9 @@ describe('Database.enclose', () => {
   it('lets a part fail by itself', async () => {
     await database.enclose(async () => {
       await expect(database.transaction((tx) => tx.execute(sql`SELECT 1 / 0`))).rejects.toThrow();
-      await database.transaction((tx) => tx.execute(sql`INSERT INTO tries (note) VALUES ('after a failed part')`));
+      await database.transaction((tx) =>
+        tx.execute(sql`INSERT INTO tries (note) VALUES ('after a failed part')`),
+      );
     });
     expect(await notes('after a failed part')).toBe(1);
   });

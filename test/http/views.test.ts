@@ -48,6 +48,7 @@ const CHANGED = [
   'payment_attempts',
   'bank_details',
   'membership_removals',
+  'notifications',
   'tax_forms',
 ];
 

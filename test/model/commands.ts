@@ -11,7 +11,7 @@ import {
   type Step,
 } from './payout-model.ts';
 
-/** Somebody by name, or one of those who may (any number), settled when the command's turn comes. */
+/** Somebody by name, one of those who may (0 and up) or may not (-1 and down), settled when the command's turn comes. */
 type By = Person | number;
 type Drawn<S> = S extends { by: Person } ? Omit<S, 'by'> & { by: By } : S;
 
@@ -37,8 +37,9 @@ const PERSONS: readonly Person[] = [
 const STAFF: readonly Person[] = ['admin', 'admin2', 'finance', 'finance2'];
 
 const by = fc.oneof(
-  { weight: 5, arbitrary: fc.nat(3) },
-  { weight: 2, arbitrary: fc.constantFrom(...PERSONS) },
+  { weight: 6, arbitrary: fc.nat(3) },
+  { weight: 2, arbitrary: fc.integer({ min: -5, max: -1 }) },
+  { weight: 1, arbitrary: fc.constantFrom(...PERSONS) },
 );
 const byPayee = fc.oneof(
   { weight: 9, arbitrary: fc.constant('payee' as const) },
@@ -167,39 +168,66 @@ const BEGINNINGS: Command[][] = [
     { do: 'bank-info', by: 'payee', account: 2, holder: 'own' },
     { do: 'generate-instructions', by: 0, method: 'ach', withhold: 'yes', callback: false },
   ],
+  // Sent tomorrow, sent before there were instructions, arrived before it was sent.
+  [...times(7), { ...send, sentInDays: 1 }, { ...send, sentInDays: -1 }],
+  [...times(7), send, { do: 'confirm', by: 0, completedInDays: -1 }],
   // A completed payment comes back.
   [...times(9), failed('R01')],
 ];
 
+/** So far as usual, and then something else. */
+const turn: fc.Arbitrary<Command[]> = fc
+  .tuple(
+    fc.constantFrom(times(1), times(3), times(4), times(6), times(7), [...times(7), failed('R01')]),
+    fc.constantFrom('hold' as const, 'cancel' as const, 'reject' as const),
+  )
+  .map(([way, action]) => [...way, { do: action, by: 0 }]);
+
 const beginning: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 5, arbitrary: fc.array(goOn, { maxLength: 9, size: 'max' }) },
-  { weight: 3, arbitrary: fc.nat(9).map(times) },
+  { weight: 3, arbitrary: fc.integer({ min: 2, max: 9 }).map(times) },
   { weight: 3, arbitrary: fc.constantFrom(...BEGINNINGS) },
+  { weight: 3, arbitrary: turn },
 );
 
-const unbiased = fc
-  .record({
-    payeeRole: fc.oneof(
-      { weight: 6, arbitrary: fc.constant<Role>('member') },
-      { weight: 2, arbitrary: fc.constantFrom<Role>('admin', 'finance_manager', 'viewer') },
-    ),
-    method,
-    hasAddress: mostly(true, false),
-    first: beginning,
-    then: fc.array(command, { minLength: 3, maxLength: 12, size: 'max' }),
-  })
-  .map(({ first, then, ...rest }) => ({ ...rest, commands: [...first, ...then] }));
+/** Every beginning by itself: with these first, no run depends on chance to get there. */
+export const EXAMPLES: readonly [Sequence][] = BEGINNINGS.map((commands) => [
+  { payeeRole: 'member', method: 'ach', hasAddress: true, commands },
+]);
 
-/** Without fast-check's leaning towards short ones: those end before anything is paid. */
-export const sequences: fc.Arbitrary<Sequence> = fc.noBias(unbiased);
+/** `longest` counts the commands after the beginning. */
+export function sequences(longest: number): fc.Arbitrary<Sequence> {
+  const drawn = fc
+    .record({
+      payeeRole: fc.oneof(
+        { weight: 6, arbitrary: fc.constant<Role>('member') },
+        { weight: 2, arbitrary: fc.constantFrom<Role>('admin', 'finance_manager', 'viewer') },
+      ),
+      method,
+      hasAddress: mostly(true, false),
+      first: beginning,
+      later: fc.array(command, { minLength: 2, maxLength: longest, size: 'max' }),
+    })
+    .map(({ first, later, ...rest }) => ({ ...rest, commands: [...first, ...later] }));
+  // Without fast-check's leaning towards short ones: those end before anything is paid.
+  return fc.noBias(drawn);
+}
 
 /** Settles who does it; undefined where there is nothing left to do. */
 export function settle(drawn: Command, model: PayoutModel, wanted: Method): Step | undefined {
   if (drawn.do === 'go on') return nextStep(model, wanted, drawn.pick);
   if (!('by' in drawn)) return drawn;
   if (typeof drawn.by === 'string') return { ...drawn, by: drawn.by };
-  const able = whoMay(drawn.do, model);
-  return { ...drawn, by: able[drawn.by % able.length] ?? 'admin' };
+  const able = drawn.by < 0 ? whoMayNot(drawn.do, model) : whoMay(drawn.do, model);
+  return { ...drawn, by: able[Math.abs(drawn.by) % able.length] ?? 'admin' };
+}
+
+/** Deciders all the same, so that it is separation of duties that bars them, where anything does. */
+function whoMayNot(action: Step['do'], model: PayoutModel): readonly Person[] {
+  const able = whoMay(action, model);
+  return [...STAFF, 'payee' as const].filter(
+    (person) => !able.includes(person) || able.length === STAFF.length,
+  );
 }
 
 function whoMay(action: Step['do'], model: PayoutModel): readonly Person[] {

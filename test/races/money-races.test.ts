@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, Caller } from '../support/caller.ts';
 import type { Story } from '../support/stories.ts';
-import { counted, keyed, on, RaceTrack, said } from './race-track.ts';
+import { counted, expectOutcomes, keyed, on, RaceTrack, said } from './race-track.ts';
 
 let track: RaceTrack;
 beforeAll(async () => {
@@ -117,7 +117,7 @@ describe('approvals', () => {
   });
 
   it('against a rejection: the first ends it', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; pending_bank_info', '409 INVALID_STATE; 200; rejected'],
       arrange: async () => {
         const story = await track.stories.initiated();
@@ -130,7 +130,7 @@ describe('approvals', () => {
     }));
 
   it('against a hold: an approved payout is held, a held one is not approved', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 200; requires_manual_review', '409 INVALID_STATE; 200; requires_manual_review'],
       arrange: async () => {
         const story = await track.stories.initiated();
@@ -150,7 +150,7 @@ describe('marking sent twice', () => {
   };
 
   it('by two people: one does', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; payment_sent', '409 INVALID_STATE; 200; payment_sent'],
       arrange: () => track.stories.ready(),
       first: (story) => markSent(track.cast.finance2, 1, story),
@@ -159,7 +159,7 @@ describe('marking sent twice', () => {
     }));
 
   it('by one person with the same key: one does, the other is told what it said', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: [
         '200; 200 replayed; payment_sent',
         '200 replayed; 200; payment_sent',
@@ -174,7 +174,7 @@ describe('marking sent twice', () => {
     }));
 
   it('by one person with different keys: one does', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; payment_sent', '409 INVALID_STATE; 200; payment_sent'],
       arrange: () => track.stories.ready(),
       first: (story, round) => markSent(track.cast.finance2, 2, story, `one-${round}`),

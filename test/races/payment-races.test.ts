@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, Caller } from '../support/caller.ts';
 import type { Story } from '../support/stories.ts';
-import { counted, on, RaceTrack, said } from './race-track.ts';
+import { counted, expectOutcomes, on, RaceTrack, said } from './race-track.ts';
 
 let track: RaceTrack;
 beforeAll(async () => {
@@ -31,7 +31,7 @@ const markSent = (caller: Caller, instance: number, { payoutId }: Story): Promis
 
 describe('while the money leaves', () => {
   it('a change of bank details voids the instructions or comes too late', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; payment_sent', '409 INVALID_STATE; 200; approved'],
       arrange: () => track.stories.ready(),
       first: (story) => markSent(track.cast.finance2, 0, story),
@@ -45,7 +45,7 @@ describe('while the money leaves', () => {
 
   it('an approved W-9 voids the instructions that withheld, or comes too late for them', () => {
     const forms = new Map<string, string>();
-    return track.run({
+    return expectOutcomes(track, {
       outcomes: ['200; 200; payment_sent', '409 INVALID_STATE; 200; approved'],
       arrange: async () => {
         const story = await track.stories.withBank();
@@ -69,7 +69,7 @@ describe('while the money leaves', () => {
   });
 
   it('a cancellation stops it or comes too late', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; payment_sent', '409 INVALID_STATE; 200; cancelled'],
       arrange: () => track.stories.ready(),
       first: (story) => markSent(track.cast.finance2, 2, story),
@@ -78,7 +78,7 @@ describe('while the money leaves', () => {
     }));
 
   it('a cancellation of what was sent is refused, whenever it comes', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['409 INVALID_STATE; 200; completed'],
       arrange: () => track.stories.sent(),
       first: ({ payoutId }) =>
@@ -91,7 +91,7 @@ describe('while the money leaves', () => {
     }));
 
   it('a failure comes before the confirmation, or as a return after it', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 200; payment_failed', '200; 409 INVALID_STATE; payment_failed'],
       arrange: () => track.stories.sent(),
       first: ({ payoutId }) =>
@@ -109,7 +109,7 @@ describe('while the money leaves', () => {
     }));
 
   it('confirming twice ends it once', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; completed', '409 INVALID_STATE; 200; completed'],
       arrange: () => track.stories.sent(),
       first: ({ payoutId }) =>
@@ -127,7 +127,7 @@ describe('before the money leaves', () => {
     track.via(caller, instance).post(on(payoutId, 'generate-instructions'));
 
   it('two people generate one set of instructions', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 409 INVALID_STATE; ready_for_payment', '409 INVALID_STATE; 200; ready_for_payment'],
       arrange: () => track.stories.payable(),
       first: (story) => generate(track.cast.finance, 0, story),
@@ -136,7 +136,7 @@ describe('before the money leaves', () => {
     }));
 
   it('a hold voids new instructions or comes before them', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 200; requires_manual_review', '200; 409 INVALID_STATE; requires_manual_review'],
       arrange: () => track.stories.payable(),
       first: ({ payoutId }) => track.via(track.cast.admin, 2).post(on(payoutId, 'hold'), { reason: 'Wait.' }),
@@ -146,7 +146,7 @@ describe('before the money leaves', () => {
     }));
 
   it('a failed payment is tried again or cancelled', () =>
-    track.run({
+    expectOutcomes(track, {
       outcomes: ['200; 200; cancelled', '409 INVALID_STATE; 200; cancelled'],
       arrange: async () => {
         const story = await track.stories.ready();
@@ -171,7 +171,7 @@ describe('before the money leaves', () => {
 
   it('bank details and the approval of the W-9 both count', () => {
     const forms = new Map<string, string>();
-    return track.run({
+    return expectOutcomes(track, {
       outcomes: ['200; 200; approved'],
       arrange: async () => {
         const { formId, ...story } = await withW9();

@@ -28,7 +28,11 @@ it('the service describes itself without an error or a warning of redocly', asyn
   // The address of a development machine, which redocly warns about, says nothing about the document.
   const [server] = document.servers;
   if (server) server.url = 'https://payouts.example.org';
-  expect(await lint(document)).toEqual({ code: 0, problems: [], totals: { errors: 0, warnings: 0, ignored: 0 } });
+  expect(await lint(document)).toEqual({
+    code: 0,
+    problems: [],
+    totals: { errors: 0, warnings: 0, ignored: 0 },
+  });
 
   const bad = await lint({ ...document, paths: { ...document.paths, '/nothing': { get: {} } } });
   expect(bad.code).toBe(1);

@@ -72,7 +72,9 @@ async function filesOnTheDatabase(): Promise<string[]> {
   return names
     .filter((name) => name.endsWith('.test.ts') && !name.startsWith('system'))
     .map((name) => relative(ROOT, join(ROOT, 'test', name)))
-    .filter((name) => /support\/(test-service|stories|databases)\.ts'|inject\('/.test(readFileSync(join(ROOT, name), 'utf8')));
+    .filter((name) =>
+      /support\/(test-service|stories|databases)\.ts'|inject\('/.test(readFileSync(join(ROOT, name), 'utf8')),
+    );
 }
 
 /** PostgreSQL refuses to run as root: then as the user that its package made. */

@@ -27,7 +27,7 @@ export interface Outcome {
 }
 
 /** The environment of a terminal: neither our settings, nor what npm and vitest add for what they run. */
-export function plainEnvironment(): Record<string, string> {
+function plainEnvironment(): Record<string, string> {
   const added = /^(npm_|VITEST|NODE_ENV$|NODE_OPTIONS$|NODE_V8_COVERAGE$|TEST_|INIT_CWD$|DEMO_URL$)/i;
   const entries = Object.entries(process.env).filter(
     ([name, value]) => value !== undefined && !added.test(name) && !SETTING_NAMES.includes(name),

@@ -607,6 +607,16 @@ describe('at the same moment over two instances', () => {
     expect((await s.candidates()).availableSlots).toBe(0);
   });
 
+  it('10 initiations of 10 members for 10 slots make 10 payouts, each on a tranche of its own', async () => {
+    await s.service.fund(10);
+    const before = await s.countPayouts();
+    const answers = await race(await s.members(10));
+    expect(answers.map(({ status }) => status)).toEqual(Array<number>(10).fill(201));
+    const tranches = answers.map(({ body }) => body.data[0].eligibilityCheck.fundingTranche);
+    expect(new Set(tranches).size).toBe(10);
+    expect(await s.countPayouts()).toBe(before + 10);
+  });
+
   it('20 initiations of the same member make one payout', async () => {
     await s.service.fund(20);
     const [member] = await s.members(1);
