@@ -156,13 +156,13 @@ export class Payouts {
   }
 
   /** The member's newest payout; staff also see one that is not approved yet. Throws NOT_FOUND. */
-  async findLatestOf(actor: CallerActor, userId: string): Promise<PayoutCase> {
-    const payoutId = await findLatestId(
-      this.#database.reader,
-      userId,
-      actor.kind === 'staff' && actor.userId !== userId,
-    );
-    const subject = payoutId && (await findCase(this.#database.reader, payoutId));
+  async findLatestOf(
+    actor: CallerActor,
+    userId: string,
+    reader: Reader = this.#database.reader,
+  ): Promise<PayoutCase> {
+    const payoutId = await findLatestId(reader, userId, actor.kind === 'staff' && actor.userId !== userId);
+    const subject = payoutId && (await findCase(reader, payoutId));
     if (!subject) throw new DomainError('NOT_FOUND', 'The member has no payout.');
     return subject;
   }

@@ -7,6 +7,7 @@ import type { CallerActor, StaffActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import { newFormId } from '../kernel/ids.ts';
+import { PAYOUT_MOVES, PAYOUT_STATUSES } from '../kernel/payout-lifecycle.ts';
 import { currentContext } from '../kernel/request-context.ts';
 import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
@@ -43,6 +44,9 @@ export interface W9Submission {
   tin: string;
   certification: { signedName: string; signedDate: string; notSubjectToBackupWithholding: boolean };
 }
+
+/** Payouts that a W-9 can still concern. */
+const OPEN_STATUSES = PAYOUT_STATUSES.filter((status) => PAYOUT_MOVES[status].length > 0);
 
 /** Takes W-9s and has them reviewed. The old one counts until a new one is approved. */
 export class W9Desk {
@@ -151,6 +155,8 @@ export class W9Desk {
   async approve(actor: CallerActor, formId: string): Promise<TaxFormRow> {
     return this.#review(actor, formId, async (tx, form, reviewer) => {
       const at = this.#clock.now();
+      // Locked before the form counts: whoever works on one of them now is waited for, and whoever comes next sees it.
+      const open = await this.#payouts.lockOpenOf(tx, form.userId, OPEN_STATUSES);
       await supersedeW9(tx, form.userId, 'approved', at);
       const moved = await moveForm(tx, formId, ['submitted'], {
         status: 'approved',
@@ -158,13 +164,10 @@ export class W9Desk {
         reviewedAt: at,
         updatedAt: at,
       });
-      for (const subject of await this.#payouts.lockOpenOf(tx, form.userId, [
-        'pending_tax_info',
-        'ready_for_payment',
-      ])) {
+      for (const subject of open) {
         if (subject.payout.status === 'ready_for_payment') {
           await this.#progress.voidInstructions(tx, subject, actor, 'a new W-9 was approved');
-        } else {
+        } else if (subject.payout.status === 'pending_tax_info') {
           await this.#progress.advance(tx, subject.payout);
         }
       }
@@ -182,7 +185,7 @@ export class W9Desk {
         reviewedAt: at,
         updatedAt: at,
       });
-      const payoutId = (await this.#payouts.findLatestOf(actor, form.userId)).payout.payoutId;
+      const payoutId = (await this.#payouts.findLatestOf(actor, form.userId, tx)).payout.payoutId;
       await enqueueFor(tx, form.userId, { template: 'tax-form-rejected', payoutId, data: { reason }, at });
       return moved;
     });

@@ -209,8 +209,9 @@ export function sequences(longest: number): fc.Arbitrary<Sequence> {
       later: fc.array(command, { minLength: 2, maxLength: longest, size: 'max' }),
     })
     .map(({ first, later, ...rest }) => ({ ...rest, commands: [...first, ...later] }));
-  // Without fast-check's leaning towards short ones: those end before anything is paid.
-  return fc.noBias(drawn);
+  // Without fast-check's leaning towards short ones: those end before anything is paid. A failure is told when it has
+  // been shortened for a while, as each try takes half a second.
+  return fc.limitShrink(fc.noBias(drawn), 60);
 }
 
 /** Settles who does it; undefined where there is nothing left to do. */

@@ -311,8 +311,8 @@ const GUARDS: Guard[] = [
     name: 'attempts have numbers of their own',
     as: service,
     statement: () => newAttempt('failed', { number: 1 }),
-    refusal: 'payment_attempts_number',
-    remove: 'DROP INDEX payment_attempts_number',
+    refusal: 'attempt_number',
+    remove: `${NO_ATTEMPT_GUARD}; DROP INDEX payment_attempts_number`,
     damage: 'attempts are numbered without gaps',
   },
   {
@@ -376,7 +376,7 @@ const GUARDS: Guard[] = [
   {
     name: 'an attempt does not skip the sending',
     as: service,
-    statement: () => changeAttempt('ready', `status = 'completed'`),
+    statement: () => changeAttempt('ready', `status = 'completed', completed_by = generated_by`),
     refusal: 'attempt_move',
     remove: NO_ATTEMPT_GUARD,
     damage: 'attempt fits the status',
