@@ -48,6 +48,7 @@ type Twin = { likeness: string; trace: Trace }[];
 const figures = new Figures();
 const reach = new Reach();
 const began = performance.now();
+const secondsSinceStart = (): number => (performance.now() - began) / 1000;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 async function setStage(): Promise<Stage> {
@@ -248,9 +249,7 @@ async function runErrands(stage: Stage, errands: Errand[], twins: Map<readonly S
       await live(stage, errand, twin, await stage.people.newMember());
       await checkAll(stage, 'after a life');
       if (Math.floor(before / PROGRESS_EVERY) < Math.floor(figures.total / PROGRESS_EVERY))
-        say(
-          `${figures.total} kills, ${figures.faults.length} faults, ${Math.round((performance.now() - began) / 1000)} s`,
-        );
+        say(`${figures.total} kills, ${figures.faults.length} faults, ${Math.round(secondsSinceStart())} s`);
     }
   };
   await Promise.all(Array.from({ length: LANES }, lane));
@@ -303,8 +302,12 @@ async function main(): Promise<void> {
     await stage.sql.end({ timeout: 1 });
     await stage.database.discard();
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.once(signal, () => void stop().finally(() => process.exit(1)));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      say(`Stopped by ${signal}.\n${figures.table(secondsSinceStart())}`);
+      void stop().finally(() => process.exit(1));
+    });
+  }
   try {
     const twins = new Map<readonly Step[], Twin>();
     for (const steps of LIVES) twins.set(steps, await liveTwin(stage, steps));
@@ -316,7 +319,7 @@ async function main(): Promise<void> {
   } finally {
     await stop();
   }
-  say(figures.table((performance.now() - began) / 1000));
+  say(figures.table(secondsSinceStart()));
   if (!figures.isGood) process.exitCode = 1;
 }
 
