@@ -117,6 +117,8 @@ export class WinnerSelector {
     }
     return this.#database.transaction(async (tx) => {
       await lockInitiation(tx);
+      // Read before the funding: what is awarded in between then takes the same tranche, and the index refuses one.
+      const taken = await takenTranches(tx);
       const verdict = await this.#eligibility.judge(tx);
       assertFunded(verdict, userIds.length);
       const chosen = await chosenMembers(tx, userIds);
@@ -125,7 +127,7 @@ export class WinnerSelector {
         await listAhead(tx, Math.max(...chosen.map((member) => member.queuePosition))),
       );
       assertOrder(skipped, choice.overrideReason);
-      const tranches = freeTranches(await takenTranches(tx), chosen.length);
+      const tranches = freeTranches(taken, chosen.length);
       const views: PayoutView[] = [];
       for (const [index, member] of chosen.entries()) {
         const tranche = tranches[index];
