@@ -8,6 +8,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    // Importing the house anew for each file would take a minute.
+    isolate: false,
     maxWorkers: 2,
     coverage: {
       provider: 'v8',

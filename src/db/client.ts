@@ -46,6 +46,8 @@ export class Database {
       connection: {
         application_name: options.applicationName ?? 'payout-service',
         TimeZone: 'UTC',
+        // Compiling a plan costs more than any of our statements takes.
+        jit: false,
         statement_timeout: 30_000,
         lock_timeout: 10_000,
         idle_in_transaction_session_timeout: 30_000,
