@@ -14,7 +14,9 @@ export type AlertCategory =
   | 'dead_letter'
   | 'secret_revealed'
   | 'removal_failing'
+  | 'removal_after_return'
   | 'eligibility_check_failed'
+  | 'job_failed'
   | 'audit_broken';
 
 export interface Alert {

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import cron, { type ScheduledTask } from 'node-cron';
 import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
@@ -7,55 +9,69 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { runInContext } from '../kernel/request-context.ts';
+import { everyInstance, type JobElection } from './job-election.ts';
+import { InstanceStops, JobLease, JobTooSlow } from './job-lease.ts';
 import {
   buryDead,
   claimSlot,
+  deadRuns,
   endRun,
+  handOver,
   lastRuns,
   lastSlots,
+  putOnSchedule,
+  runningJobs,
+  RunLost,
   startManual,
   takeOver,
   type JobRunRow,
 } from './job-store.ts';
 import type { Job } from './job-table.ts';
-import { cronExpression, slotAfter, slotAtOrBefore } from './schedule-rules.ts';
+import { jobViewOf, runViewOf, type JobRunView, type JobView } from './job-view.ts';
+import { cronExpression, slotAtOrBefore } from './schedule-rules.ts';
 
-export interface JobRunView {
-  job: string;
-  trigger: 'schedule' | 'manual';
-  slot: string;
-  startedAt: string;
-  finishedAt: string | null;
-  durationMs: number | null;
-  status: 'running' | 'succeeded' | 'failed';
-  result: Record<string, unknown> | null;
-  error: string | null;
-}
+/** An instance that was not heard of for a minute counts as dead. */
+const LEASE_MS = 60_000;
+/** A run whose instances died so often is not tried again: it may be what kills them. */
+const MOST_ATTEMPTS = 5;
+const GRACE_MS = 5000;
+const SETTLE_POLL_MS = 50;
+const SETTLE_LIMIT_MS = 60_000;
 
-export interface JobView {
-  name: string;
-  summary: string;
-  schedule: string;
-  nextRun: string;
-  lastRun: JobRunView | null;
-}
+type End = { status: 'succeeded'; result: Record<string, unknown> } | { status: 'failed'; error: string };
 
-/** Runs the table of jobs. A row in the database makes each slot one instance's, whichever comes first. */
+/**
+ * Runs the table of jobs. A row in `job_runs` makes each slot one instance's, whichever comes first and whatever its
+ * clock says; a lease on the database's clock tells a slow instance from a dead one.
+ */
 export class JobRunner {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #jobs: readonly Job[];
+  readonly #election: JobElection;
+  readonly #leaseMs: number;
   /** When this instance came up. */
   readonly #since: Date;
+  #isOnSchedule = false;
   #tasks: ScheduledTask[] = [];
   readonly #running = new Set<Promise<unknown>>();
+  readonly #leases = new Set<JobLease>();
 
-  constructor(deps: { database: Database; clock: Clock; logger: Logger; jobs: readonly Job[] }) {
+  constructor(deps: {
+    database: Database;
+    clock: Clock;
+    logger: Logger;
+    jobs: readonly Job[];
+    election?: JobElection | undefined;
+    leaseMs?: number;
+  }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#jobs = deps.jobs;
+    this.#election = deps.election ?? everyInstance;
+    this.#leaseMs = deps.leaseMs ?? LEASE_MS;
     this.#since = deps.clock.now();
   }
 
@@ -63,7 +79,7 @@ export class JobRunner {
     return this.#tasks.length > 0;
   }
 
-  /** Fires every job on its schedule; and every minute whatever was missed while nothing ran. */
+  /** Fires every job on its schedule; and now and every minute whatever was missed, or left by an instance that died. */
   start(): void {
     const options = { timezone: 'UTC', noOverlap: true };
     this.#tasks = [
@@ -72,12 +88,14 @@ export class JobRunner {
       ),
       cron.schedule('* * * * *', () => this.#track(this.runMissed()), options),
     ];
+    void this.#track(this.runMissed());
   }
 
-  /** Fires no more, and waits for what is running. */
+  /** Fires no more, lets other instances go on with what is running here, and waits until that has stopped. */
   async stop(): Promise<void> {
     for (const task of this.#tasks) await task.destroy();
     this.#tasks = [];
+    for (const lease of this.#leases) lease.abort(new InstanceStops('The instance stops.'));
     await Promise.allSettled(this.#running);
   }
 
@@ -90,102 +108,155 @@ export class JobRunner {
     this.#running.delete(guarded);
   }
 
-  /**
-   * Runs each job whose latest slot has passed without a run, or whose run has died. A job that never ran has missed
-   * nothing from before this instance came up.
-   */
+  /** Runs each job whose latest slot has passed without a run, once however many have, and what a dead instance left. */
   async runMissed(): Promise<void> {
-    const [slots, runs] = await Promise.all([
-      lastSlots(this.#database.reader),
-      lastRuns(this.#database.reader),
-    ]);
+    await this.#putOnSchedule();
+    const { reader } = this.#database;
+    const [slots, dead] = await Promise.all([lastSlots(reader), deadRuns(reader)]);
     for (const job of this.#jobs) {
-      const now = this.#clock.now();
       const last = slots.get(job.name) ?? this.#since;
-      const run = runs.get(job.name);
-      const dead = run?.status === 'running' && run.startedAt < deadBefore(job, now);
-      if (dead || last < slotAtOrBefore(job.schedule, now)) await this.#runDue(job);
+      const due = last < slotAtOrBefore(job.schedule, this.#clock.now());
+      if (dead.has(job.name) || due) await this.#runDue(job);
     }
   }
 
+  /** Runs what fell due, here or, where another instance was first, there: until nothing is running any more. */
+  async runMissedEverywhere(): Promise<void> {
+    await this.runMissed();
+    const giveUpAt = performance.now() + SETTLE_LIMIT_MS;
+    while ((await runningJobs(this.#database.reader)).size > 0 && performance.now() < giveUpAt)
+      await sleep(SETTLE_POLL_MS);
+  }
+
+  async #putOnSchedule(): Promise<void> {
+    if (this.#isOnSchedule) return;
+    const names = this.#jobs.map(({ name }) => name);
+    await this.#database.transaction((tx) => putOnSchedule(tx, names, this.#since));
+    this.#isOnSchedule = true;
+  }
+
+  /** A run that another instance died in comes first; then the latest slot, unless somebody has it. */
   async #runDue(job: Job): Promise<void> {
-    const now = this.#clock.now();
-    const slot = slotAtOrBefore(job.schedule, now);
-    const run = await this.#database.transaction(async (tx) => {
-      const taken = await takeOver(tx, job.name, slot, deadBefore(job, now), now);
-      if (taken) return taken;
-      await buryDead(tx, job.name, deadBefore(job, now), now);
-      return claimSlot(tx, job.name, slot, now);
+    await this.#putOnSchedule();
+    const left = await this.#database.transaction(async (tx) => {
+      await this.#buryDead(tx, job);
+      return takeOver(tx, job.name, randomUUID(), this.#leaseMs, this.#clock.now());
     });
+    if (left) await this.#execute(job, left, systemActor(job.name));
+    const slot = slotAtOrBefore(job.schedule, this.#clock.now());
+    if (!(await this.#election.isElected(job.name, slot))) return;
+    const run = await this.#database.transaction((tx) =>
+      claimSlot(tx, job.name, slot, randomUUID(), this.#leaseMs, this.#clock.now()),
+    );
     if (run) await this.#execute(job, run, systemActor(job.name));
+  }
+
+  async #buryDead(tx: Tx, job: Job): Promise<void> {
+    const at = this.#clock.now();
+    for (const { trigger } of await buryDead(tx, job.name, MOST_ATTEMPTS, at))
+      if (trigger === 'schedule') await this.#alert(tx, job, false, at);
   }
 
   /** Runs a job now. Throws NOT_FOUND or ALREADY_RUNNING; a job that fails is told in the answer. */
   async runNow(actor: CallerActor, name: string): Promise<JobRunView> {
     const job = this.#jobs.find((other) => other.name === name);
     if (!job) throw new DomainError('NOT_FOUND', `There is no job ${name}. GET /api/jobs lists them.`);
-    const now = this.#clock.now();
     const run = await this.#database.transaction(async (tx) => {
-      await buryDead(tx, job.name, deadBefore(job, now), now);
-      return startManual(tx, name, now);
+      await this.#buryDead(tx, job);
+      return startManual(tx, name, randomUUID(), this.#leaseMs, this.#clock.now());
     });
-    return viewOf(await this.#execute(job, run, actor));
+    return runViewOf(await this.#execute(job, run, actor));
   }
 
   #execute(job: Job, run: JobRunRow, actor: Actor): Promise<JobRunRow> {
-    const work = async () => {
-      try {
-        const result = await job.run(actor);
-        return await this.#end(job, run, actor, { status: 'succeeded', result });
-      } catch (error) {
-        this.#logger.error('A job failed.', {
-          job: job.name,
-          slot: run.slot.toISOString(),
-          ...errorFields(error),
-        });
-        return this.#end(job, run, actor, {
-          status: 'failed',
-          error: error instanceof DomainError ? error.message : 'See the log.',
-        });
-      }
-    };
     // A run by hand keeps the request's id; one by the clock gets the slot's.
-    return actor.kind === 'system'
-      ? runInContext({ requestId: `job:${job.name}:${run.slot.toISOString()}` }, work)
-      : work();
+    const context = { requestId: `job:${job.name}:${run.slot.toISOString()}` };
+    const work = () => this.#underLease(job, run, actor);
+    return actor.kind === 'system' ? runInContext(context, work) : work();
   }
 
-  #end(
-    job: Job,
-    run: JobRunRow,
-    actor: Actor,
-    end: { status: 'succeeded'; result: Record<string, unknown> } | { status: 'failed'; error: string },
-  ): Promise<JobRunRow> {
-    return this.#database.transaction(async (tx) => {
-      const at = this.#clock.now();
-      const row = await endRun(tx, run, { ...end, finishedAt: at });
-      const success = end.status === 'succeeded';
-      await recordAudit(tx, {
-        actor,
-        at,
-        entityType: 'job',
-        entityId: job.name,
-        action: 'run',
-        success,
-        ...(success ? {} : { errorMessage: end.error }),
-        newValues: { status: end.status, trigger: run.trigger },
+  async #underLease(job: Job, run: JobRunRow, actor: Actor): Promise<JobRunRow> {
+    const times = { leaseMs: this.#leaseMs, limitMs: job.limitMs };
+    const lease = new JobLease(this.#database, run, times, this.#logger);
+    this.#leases.add(lease);
+    try {
+      return await this.#perform(job, run, actor, lease);
+    } catch (error) {
+      if (error instanceof RunLost) throw error;
+      if (error instanceof InstanceStops) {
+        await this.#database.transaction((tx) => handOver(tx, run));
+        return run;
+      }
+      this.#logger.error('A job failed.', {
+        job: job.name,
+        slot: run.slot.toISOString(),
+        ...errorFields(error),
       });
-      await this.#alert(tx, job, success, at);
-      return row;
+      const told = error instanceof DomainError || error instanceof JobTooSlow;
+      const end: End = { status: 'failed', error: told ? error.message : 'See the log.' };
+      return await this.#database.transaction((tx) => this.#end(tx, job, run, actor, end));
+    } finally {
+      lease.release();
+      this.#leases.delete(lease);
+    }
+  }
+
+  /**
+   * What an enclosed job does and that it has ended commit together: whichever instance dies when, it has happened once.
+   * Any other does its work in steps of its own, each of which bears being done again.
+   */
+  #perform(job: Job, run: JobRunRow, actor: Actor, lease: JobLease): Promise<JobRunRow> {
+    const { signal } = lease;
+    const context = {
+      slot: run.slot,
+      signal,
+      progress: (figures: Record<string, unknown>) => lease.progress(figures),
+    };
+    const work = async (): Promise<End> => ({
+      status: 'succeeded',
+      result: await job.run(actor, context),
     });
+    if (job.enclosed) {
+      return this.#database.enclose(async (tx) => {
+        const end = await work();
+        signal.throwIfAborted();
+        return this.#end(tx, job, run, actor, end);
+      });
+    }
+    const working = work();
+    return Promise.race([working, lease.stopped()])
+      .catch(async (error: unknown) => {
+        // What it is in the middle of may come to its end, so that nobody has to do that again.
+        if (signal.aborted) await Promise.race([working.catch(() => undefined), sleep(GRACE_MS)]);
+        throw error;
+      })
+      .then((end) => this.#database.transaction((tx) => this.#end(tx, job, run, actor, end)));
+  }
+
+  async #end(tx: Tx, job: Job, run: JobRunRow, actor: Actor, end: End): Promise<JobRunRow> {
+    const at = this.#clock.now();
+    const row = await endRun(tx, run, { ...end, finishedAt: at });
+    const success = end.status === 'succeeded';
+    await recordAudit(tx, {
+      actor,
+      at,
+      entityType: 'job',
+      entityId: job.name,
+      action: 'run',
+      success,
+      ...(success ? {} : { errorMessage: end.error }),
+      newValues: { status: end.status, trigger: run.trigger },
+    });
+    await this.#alert(tx, job, success, at);
+    return row;
   }
 
   async #alert(tx: Tx, job: Job, success: boolean, at: Date): Promise<void> {
-    if (!job.failureAlert) return;
-    if (success) return closeAlert(tx, job.failureAlert, job.name, at);
+    const category = job.failureAlert ?? 'job_failed';
+    if (success) return closeAlert(tx, category, job.name, at);
     await raiseAlert(tx, {
-      severity: 'critical',
-      category: job.failureAlert,
+      severity: job.failureAlert ? 'critical' : 'warning',
+      category,
       title: `The job ${job.name} failed`,
       message: `The job ${job.name} failed. See the log, mend the cause, and run it again.`,
       subject: job.name,
@@ -195,30 +266,6 @@ export class JobRunner {
 
   async list(): Promise<JobView[]> {
     const runs = await lastRuns(this.#database.reader);
-    return this.#jobs.map((job) => {
-      const run = runs.get(job.name);
-      return {
-        name: job.name,
-        summary: job.summary,
-        schedule: cronExpression(job.schedule),
-        nextRun: slotAfter(job.schedule, this.#clock.now()).toISOString(),
-        lastRun: run ? viewOf(run) : null,
-      };
-    });
+    return this.#jobs.map((job) => jobViewOf(job, runs.get(job.name), this.#clock.now()));
   }
 }
-
-/** A run that started before it and never ended has died. */
-const deadBefore = (job: Job, now: Date): Date => new Date(now.getTime() - job.limitMs);
-
-const viewOf = (run: JobRunRow): JobRunView => ({
-  job: run.job,
-  trigger: run.trigger,
-  slot: run.slot.toISOString(),
-  startedAt: run.startedAt.toISOString(),
-  finishedAt: run.finishedAt?.toISOString() ?? null,
-  durationMs: run.finishedAt ? run.finishedAt.getTime() - run.startedAt.getTime() : null,
-  status: run.status,
-  result: run.result,
-  error: run.error,
-});

@@ -7,16 +7,31 @@ import type { MembershipManager } from '../membership/membership-manager.ts';
 import type { DelayWatch } from '../payouts/delay-watch.ts';
 import type { Schedule } from './schedule-rules.ts';
 
-/** A job: what it does, when it is due, and how long it may take before it counts as dead. */
+/** What a run is told, and may tell. */
+export interface JobContext {
+  /** The moment at which it was due. */
+  slot: Date;
+  /** Aborted when another instance has taken the run over, when its time is up, and when this instance stops. */
+  signal: AbortSignal;
+  /** How far it is, for GET /api/jobs. */
+  progress(figures: Record<string, unknown>): void;
+}
+
+/** A job: what it does, when it is due, and how long it may take. */
 export interface Job {
   name: string;
   summary: string;
   schedule: Schedule;
   limitMs: number;
-  /** A critical alert of this category is raised when it fails, and closed when it succeeds. */
+  /**
+   * Short and nothing but database work: it commits together with the record of the run, so that it happens once.
+   * Without it a job must bear being run again from its middle.
+   */
+  enclosed?: boolean;
+  /** The critical alert that is raised when it fails, in place of a `job_failed`, and closed when it succeeds. */
   failureAlert?: AlertCategory;
   /** Returns figures for the record. */
-  run(actor: Actor): Promise<Record<string, unknown>>;
+  run(actor: Actor, context: JobContext): Promise<Record<string, unknown>>;
 }
 
 const MINUTE_MS = 60_000;
@@ -35,6 +50,7 @@ export function jobTable(services: {
       summary: 'Finds out whether payouts can be issued, and tells the admins.',
       schedule: { kind: 'daily', hour: 2, minute: 0 },
       limitMs: 10 * MINUTE_MS,
+      enclosed: true,
       failureAlert: 'eligibility_check_failed',
       run: async (actor) => ({ ...(await services.eligibility.recordCheck(actor)) }),
     },

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { route, type Route } from '../http/route.ts';
 import { instant } from '../http/schemas.ts';
-import type { JobRunner, JobRunView } from './job-runner.ts';
+import type { JobRunner } from './job-runner.ts';
+import type { JobRunView } from './job-view.ts';
 
 const tag = 'Jobs';
 
@@ -14,6 +15,10 @@ const runView = z
     finishedAt: instant.nullable(),
     durationMs: z.number().nullable(),
     status: z.enum(['running', 'succeeded', 'failed']),
+    attempts: z
+      .number()
+      .meta({ description: 'More than 1 where an instance died in it and another went on.' }),
+    progress: z.record(z.string(), z.unknown()).nullable(),
     result: z.record(z.string(), z.unknown()).nullable(),
     error: z.string().nullable(),
   })
@@ -27,6 +32,8 @@ const example: JobRunView = {
   finishedAt: '2026-11-20T10:00:00.040Z',
   durationMs: 40,
   status: 'succeeded',
+  attempts: 1,
+  progress: null,
   result: { isEligible: true, availableSlots: 3 },
   error: null,
 };

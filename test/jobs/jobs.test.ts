@@ -1,15 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/kernel/logger.ts';
 import { JobRunner } from '../../src/jobs/job-runner.ts';
-import type { Job } from '../../src/jobs/job-table.ts';
+import type { Job, JobContext } from '../../src/jobs/job-table.ts';
 import { cronExpression, slotAfter, slotAtOrBefore, type Schedule } from '../../src/jobs/schedule-rules.ts';
+import { serviceState } from '../../src/db/schema/index.ts';
 import type { Caller } from '../support/caller.ts';
+import { TestTime } from '../support/fakes.ts';
 import { expectOk } from '../support/stories.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
+/** Short, so that dying does not take the test a minute. */
+const LEASE_MS = 300;
 
 describe('when a job is due', () => {
   const minutes = fc.integer({ min: 0, max: 59 });
@@ -136,14 +141,20 @@ describe('the jobs over HTTP', () => {
 
   it('that are running are not run a second time, until the run has died', async () => {
     const now = service.time.now();
-    await service.sql`INSERT INTO job_runs (job, slot, trigger, started_at, status)
-      VALUES ('delay-checks', ${now}, 'manual', ${now}, 'running')`;
+    await service.sql`INSERT INTO job_runs (job, slot, trigger, started_at, status, lease_until, progress)
+      VALUES ('delay-checks', ${now}, 'manual', ${now}, 'running', now() + interval '1 minute', '{"done": 7}')`;
     const answer = await admin.post('/api/jobs/delay-checks/run');
     expect([answer.status, answer.body.error.code]).toEqual([409, 'ALREADY_RUNNING']);
-    expect((await jobNamed('delay-checks')).lastRun).toMatchObject({ status: 'running', finishedAt: null });
-    service.time.advanceDays(10 / 24 / 60); // the limit, to the minute
+    expect((await jobNamed('delay-checks')).lastRun).toMatchObject({
+      status: 'running',
+      finishedAt: null,
+      durationMs: null,
+      progress: { done: 7 },
+    });
+    service.time.advanceDays(1); // no clock but the database's says who is dead
     expect((await admin.post('/api/jobs/delay-checks/run')).status).toBe(409);
-    service.time.advanceDays(1 / 24 / 60);
+    service.time.advanceDays(-1);
+    await service.sql`UPDATE job_runs SET lease_until = now() - interval '1 second' WHERE status = 'running'`;
     expect((await admin.post('/api/jobs/delay-checks/run')).body.status).toBe('succeeded');
     const [dead] = await service.sql`
       SELECT status, error FROM job_runs WHERE job = 'delay-checks' AND error IS NOT NULL`;
@@ -179,7 +190,7 @@ describe('two instances on one database', () => {
   let service: TestService;
   let beside: TestService;
   let runs: string[];
-  let work: () => Promise<void>;
+  let work: (context: JobContext) => Promise<void>;
 
   beforeAll(async () => {
     service = await startTestService();
@@ -193,32 +204,46 @@ describe('two instances on one database', () => {
     runs = [];
     work = async () => {};
     await service.sql`DELETE FROM job_runs`;
+    await service.sql`DELETE FROM job_schedules`;
     service.time.setTo('2026-11-20T12:00:00Z');
   });
 
   /** A runner as each instance has one, with a job that tells who ran it. */
-  function runner(instance: TestService, name: string): JobRunner {
+  function runner(instance: TestService, name: string, changes: Partial<Job> = {}): JobRunner {
     const job: Job = {
       name: 'report',
       summary: 'For the test.',
       schedule: { kind: 'daily', hour: 2, minute: 0 },
       limitMs: 10 * MINUTE_MS,
-      run: async () => {
+      run: async (_actor, context) => {
         runs.push(name);
-        await work();
+        await work(context);
         return { by: name };
       },
+      ...changes,
     };
     return new JobRunner({
       database: instance.database,
       clock: instance.time,
       logger: silentLogger,
       jobs: [job],
+      leaseMs: LEASE_MS,
     });
   }
-  const both = () => [runner(service, 'a'), runner(beside, 'b')] as const;
-  const rows = () => service.sql<{ slot: Date; status: string; trigger: string; result: unknown }[]>`
-    SELECT slot, status, trigger, result FROM job_runs ORDER BY id`;
+  const both = (changes: Partial<Job> = {}) =>
+    [runner(service, 'a', changes), runner(beside, 'b', changes)] as const;
+  /** Both come up, and the job is on its schedule from then on. */
+  const comeUp = async (runners: readonly JobRunner[]) => {
+    for (const each of runners) await each.runMissed();
+  };
+  const rows = () =>
+    service.sql<
+      { slot: Date; status: string; trigger: string; attempts: number; result: unknown }[]
+    >`SELECT slot, status, trigger, attempts, result FROM job_runs ORDER BY id`;
+  /** What a run that an instance died in leaves behind. */
+  const leaveDead = (slot: string, attempts = 1) => service.sql`
+    INSERT INTO job_runs (job, slot, trigger, started_at, status, lease_until, attempts)
+    VALUES ('report', ${slot}, 'schedule', ${slot}, 'running', now() - interval '1 second', ${attempts})`;
 
   it('run nothing before its time', async () => {
     const [a, b] = both();
@@ -229,6 +254,7 @@ describe('two instances on one database', () => {
 
   it('run each slot once', async () => {
     const [a, b] = both();
+    await comeUp([a, b]);
     for (const day of ['21', '22', '23']) {
       service.time.setTo(`2026-11-${day}T02:00:00Z`);
       await Promise.all([a.runMissed(), b.runMissed(), a.runMissed(), b.runMissed()]);
@@ -241,8 +267,31 @@ describe('two instances on one database', () => {
     ]);
   });
 
+  it('run each slot once where their clocks are 10 minutes apart', async () => {
+    const behind = new TestTime();
+    const late = await startTestService({ beside: service, time: behind });
+    try {
+      const [a, b] = [runner(service, 'a'), runner(late, 'b')];
+      behind.setTo('2026-11-20T11:50:00Z');
+      await comeUp([a, b]);
+      for (const [ahead, after] of [
+        ['02:05', '01:55'],
+        ['02:12', '02:02'],
+        ['02:30', '02:20'],
+      ] as const) {
+        service.time.setTo(`2026-11-21T${ahead}:00Z`);
+        behind.setTo(`2026-11-21T${after}:00Z`);
+        await Promise.all([a.runMissed(), b.runMissed()]);
+      }
+      expect(runs).toEqual(['a']);
+    } finally {
+      await late.stop();
+    }
+  });
+
   it('run a slot that was missed once, however many were, and late', async () => {
     const [a, b] = both();
+    await comeUp([a, b]);
     service.time.setTo('2026-11-21T02:00:00Z');
     await a.runMissed();
     service.time.setTo('2026-11-25T17:30:00Z');
@@ -252,75 +301,162 @@ describe('two instances on one database', () => {
     expect((await rows()).at(-1)?.slot.toISOString()).toBe('2026-11-25T02:00:00.000Z');
   });
 
-  it('run a slot that fell due while both were down, where the job ran before', async () => {
+  it('run a slot that fell due while all were down, also the first since the job was put on its schedule', async () => {
     await both()[0].runMissed();
-    service.time.setTo('2026-11-21T02:00:00Z');
-    await both()[0].runMissed();
-    expect(runs).toEqual([]); // it came up at this moment and never ran: nothing was missed
-    const [a] = both();
-    service.time.setTo('2026-11-22T02:00:00Z');
-    await a.runMissed();
-    service.time.setTo('2026-11-23T08:00:00Z');
+    service.time.setTo('2026-11-21T08:00:00Z');
     await both()[1].runMissed();
-    expect(runs).toEqual(['a', 'b']);
+    await both()[0].runMissed();
+    expect(runs).toEqual(['b']);
+    service.time.setTo('2026-11-23T08:00:00Z');
+    await both()[0].runMissed();
+    expect(runs).toEqual(['b', 'a']);
   });
 
-  it('wait for each other, and catch up', async () => {
+  it('take no run by hand for the one that was due', async () => {
+    const [a] = both();
+    await a.runMissed();
+    service.time.setTo('2026-11-21T02:00:30Z');
+    await a.runNow({ kind: 'service', subject: 'somebody', scopes: [] }, 'report');
+    await a.runMissed();
+    expect((await rows()).map(({ trigger }) => trigger)).toEqual(['manual', 'schedule']);
+  });
+
+  it('wait for each other, however long a run takes, and catch up', async () => {
     const [a, b] = both();
+    await comeUp([a, b]);
     let finish = () => {};
-    work = () => new Promise((resolve) => (finish = resolve));
+    work = ({ progress }) => {
+      progress({ done: 1, of: 2 });
+      return new Promise((resolve) => (finish = resolve));
+    };
     service.time.setTo('2026-11-21T02:00:00Z');
     const running = a.runMissed();
     await expect.poll(() => runs).toEqual(['a']);
-    service.time.setTo('2026-11-21T02:05:00Z');
+    await sleep(2 * LEASE_MS); // it lives, and keeps its lease
+    service.time.setTo('2026-11-22T02:05:00Z');
     await b.runMissed();
     expect(runs).toEqual(['a']);
+    expect((await b.list())[0]?.lastRun).toMatchObject({
+      status: 'running',
+      progress: { done: 1, of: 2 },
+    });
     finish();
     await running;
+    work = async () => {};
+    await b.runMissed();
     expect((await rows()).map(({ status, result }) => [status, result])).toEqual([
       ['succeeded', { by: 'a' }],
+      ['succeeded', { by: 'b' }],
     ]);
   });
 
-  it('take a run over that has died, after its limit', async () => {
+  it('take over what another died in, after its lease and whatever its slot, and then run the newest', async () => {
     const [a, b] = both();
-    let finish = () => {};
-    work = () => new Promise((resolve) => (finish = resolve));
+    await comeUp([a, b]);
+    await leaveDead('2026-11-20T02:00Z');
     service.time.setTo('2026-11-21T02:00:00Z');
-    const dying = a.runMissed();
-    await expect.poll(() => runs).toEqual(['a']);
-    service.time.setTo('2026-11-21T02:10:00Z');
+    await Promise.all([a.runMissed(), b.runMissed(), a.runMissed()]);
     await b.runMissed();
-    expect(runs).toEqual(['a']);
-    work = async () => {};
-    service.time.setTo('2026-11-21T02:10:01Z');
-    await Promise.all([b.runMissed(), b.runMissed()]);
-    expect(runs).toEqual(['a', 'b']);
-    expect((await rows()).map(({ status, result }) => [status, result])).toEqual([
-      ['succeeded', { by: 'b' }],
+    expect(runs).toHaveLength(2);
+    expect(
+      (await rows()).map(({ slot, status, attempts }) => [slot.toISOString(), status, attempts]),
+    ).toEqual([
+      ['2026-11-20T02:00:00.000Z', 'succeeded', 2],
+      ['2026-11-21T02:00:00.000Z', 'succeeded', 1],
     ]);
-    // The first was not dead after all: it does not overwrite what the other did.
-    finish();
-    await expect(dying).rejects.toThrow('taken for dead');
+  });
+
+  it('do not let one end a run that was taken from it', async () => {
+    const [a, b] = both();
+    await comeUp([a, b]);
+    let told: AbortSignal | undefined;
+    work = ({ signal }) => {
+      told ??= signal;
+      return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+    };
+    service.time.setTo('2026-11-21T02:00:00Z');
+    const paused = a.runMissed();
+    await expect.poll(() => runs).toEqual(['a']);
+    // As if the whole process had been stopped for longer than its lease.
+    await service.sql`UPDATE job_runs SET lease_until = now() - interval '1 second'`;
+    work = async () => {};
+    await b.runMissed();
+    expect(runs).toEqual(['a', 'b']);
+    await expect(paused).rejects.toThrow('taken for dead');
+    expect(told?.aborted).toBe(true);
     expect((await rows()).map(({ status, result }) => [status, result])).toEqual([
       ['succeeded', { by: 'b' }],
     ]);
   });
 
-  it('bury a dead run of an earlier slot and run the newest', async () => {
-    await service.sql`INSERT INTO job_runs (job, slot, trigger, started_at, status)
-      VALUES ('report', '2026-11-20T02:00Z', 'schedule', '2026-11-20T02:00Z', 'running')`;
+  it('undo what an enclosed job did where its run was taken over: its effect is there once', async () => {
+    const effects = () => service.sql`SELECT 1 FROM service_state WHERE name LIKE 'effect %'`;
+    const effect = (instance: TestService, name: string) =>
+      runner(instance, name, {
+        enclosed: true,
+        run: async () => {
+          runs.push(name);
+          await instance.database.transaction((tx) =>
+            tx.insert(serviceState).values({ name: `effect ${name}`, value: 1 }),
+          );
+          if (name === 'a')
+            await service.sql`UPDATE job_runs SET claim = gen_random_uuid(), lease_until = now() - interval '1 second'`;
+          return {};
+        },
+      });
+    const [a, b] = [effect(service, 'a'), effect(beside, 'b')];
+    await comeUp([a, b]);
     service.time.setTo('2026-11-21T02:00:00Z');
+    await expect(a.runMissed()).rejects.toThrow('taken for dead');
+    expect(await effects()).toHaveLength(0);
+    await b.runMissed();
+    expect(runs).toEqual(['a', 'b']);
+    expect(await effects()).toHaveLength(1);
+    await service.sql`DELETE FROM service_state WHERE name LIKE 'effect %'`;
+  });
+
+  it('give a run up that its instances died of again and again, and say so', async () => {
     const [a] = both();
     await a.runMissed();
-    expect((await rows()).map(({ slot, status }) => [slot.toISOString(), status])).toEqual([
-      ['2026-11-20T02:00:00.000Z', 'failed'],
-      ['2026-11-21T02:00:00.000Z', 'succeeded'],
+    await leaveDead('2026-11-20T02:00Z', 5);
+    await a.runMissed();
+    expect(runs).toEqual([]);
+    expect((await rows()).map(({ status }) => status)).toEqual(['failed']);
+    const [alert] = await service.sql`SELECT category FROM admin_alerts WHERE closed_at IS NULL`;
+    expect(alert).toEqual({ category: 'job_failed' });
+    service.time.setTo('2026-11-21T02:00:00Z');
+    await a.runMissed(); // it works again
+    expect(await service.sql`SELECT 1 FROM admin_alerts WHERE closed_at IS NULL`).toHaveLength(0);
+  });
+
+  it('hand over what they are in when they stop', async () => {
+    const [a, b] = both();
+    await comeUp([a, b]);
+    service.time.setTo('2026-11-21T02:00:00Z');
+    work = ({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+    a.start(); // runs what was missed
+    await expect.poll(() => runs).toEqual(['a']);
+    await a.stop();
+    work = async () => {};
+    await b.runMissed();
+    expect((await rows()).map(({ status, attempts, result }) => [status, attempts, result])).toEqual([
+      ['succeeded', 1, { by: 'b' }],
     ]);
+  });
+
+  it('end a run that takes longer than it may', async () => {
+    const a = runner(service, 'a', { limitMs: 50 });
+    await a.runMissed();
+    service.time.setTo('2026-11-21T02:00:00Z');
+    work = ({ signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
+    await a.runMissed();
+    expect((await rows()).map(({ status }) => status)).toEqual(['failed']);
+    expect((await a.list())[0]?.lastRun?.error).toContain('took longer');
   });
 
   it('record each run of a slot under the slot', async () => {
     const [a] = both();
+    await a.runMissed();
     service.time.setTo('2026-11-24T02:00:00Z');
     await a.runMissed();
     const [entry] = await service.sql`
@@ -330,6 +466,7 @@ describe('two instances on one database', () => {
 
   it('do not take a run that failed for one that was missed', async () => {
     const [a] = both();
+    await a.runMissed();
     work = () => Promise.reject(new Error('Broken.'));
     service.time.setTo('2026-11-21T02:00:00Z');
     await a.runMissed();

@@ -12,7 +12,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import { bytea, instant } from './columns.ts';
+import { bytea, instant, xid8 } from './columns.ts';
 import { adminUsers, users } from './shared.ts';
 
 /** Who did what, on what, from where. Rows are only ever added (specification, section 12). */
@@ -47,6 +47,7 @@ export const userAuditLogs = pgTable(
     index('user_audit_logs_admin_id_idx').on(table.adminId, table.sequence),
     index('user_audit_logs_action_idx').on(table.action, table.sequence),
     index('user_audit_logs_created_at_idx').on(table.createdAt),
+    index('user_audit_logs_entity_id_idx').on(table.entityId, table.sequence),
   ],
 );
 
@@ -58,9 +59,46 @@ export const auditChains = pgTable(
     entityId: text('entity_id').notNull(),
     length: integer('length').notNull(),
     hash: text('hash').notNull(),
+    /** The transaction that moved the head last; a trigger keeps it. */
+    movedIn: xid8('moved_in')
+      .notNull()
+      .default(sql`pg_current_xact_id()`),
   },
-  (table) => [primaryKey({ columns: [table.entityType, table.entityId] })],
+  (table) => [
+    primaryKey({ columns: [table.entityType, table.entityId] }),
+    index('audit_chains_moved_in_idx').on(table.movedIn),
+  ],
 );
+
+/** What was signed and written outside of this database, and from which transaction on heads have moved since. */
+export const auditCheckpoints = pgTable('audit_checkpoints', {
+  number: integer('number').primaryKey(),
+  madeAt: instant('made_at').notNull(),
+  digest: text('digest').notNull(),
+  horizon: xid8('horizon').notNull(),
+});
+
+/** Where a chain begins after its oldest entries were removed: the last one removed, signed. */
+export const auditAnchors = pgTable(
+  'audit_anchors',
+  {
+    entityType: text('entity_type').notNull(),
+    entityId: text('entity_id').notNull(),
+    length: integer('length').notNull(),
+    hash: text('hash').notNull(),
+    exportDigest: text('export_digest').notNull(),
+    signedAt: instant('signed_at').notNull(),
+    keyId: text('key_id').notNull(),
+    signature: text('signature').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.entityType, table.entityId, table.length] })],
+);
+
+/** When a session was last used here. */
+export const sessionActivity = pgTable('session_activity', {
+  sessionId: uuid('session_id').primaryKey(),
+  lastSeenAt: instant('last_seen_at').notNull(),
+});
 
 export const auditVerifications = pgTable('audit_verifications', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
@@ -103,7 +141,7 @@ export const adminAlerts = pgTable(
 export const NOTIFICATION_STATUSES = ['queued', 'sending', 'sent', 'failed'] as const;
 export type NotificationStatus = (typeof NOTIFICATION_STATUSES)[number];
 
-/** The outbox: written in the transaction that causes the message, delivered from here. */
+/** Every message and what became of it, written in the transaction that causes it. The queue (drizzle/0004) delivers it. */
 export const notifications = pgTable(
   'notifications',
   {
@@ -118,7 +156,6 @@ export const notifications = pgTable(
     status: text('status').$type<NotificationStatus>().notNull(),
     attempts: integer('attempts').notNull().default(0),
     nextAttemptAt: instant('next_attempt_at').notNull(),
-    leaseUntil: instant('lease_until'),
     lastError: text('last_error'),
     messageId: text('message_id').notNull(),
     createdAt: instant('created_at').notNull(),
@@ -148,6 +185,12 @@ export const jobRuns = pgTable(
     status: text('status').$type<'running' | 'succeeded' | 'failed'>().notNull(),
     result: jsonb('result').$type<Record<string, unknown>>(),
     error: text('error'),
+    /** Whoever runs it now: another one that takes it over changes this, and the first can no longer end it. */
+    claim: uuid('claim').notNull().defaultRandom(),
+    /** On the database's clock, never on an instance's or the demo's. */
+    leaseUntil: instant('lease_until').notNull().defaultNow(),
+    attempts: integer('attempts').notNull().default(1),
+    progress: jsonb('progress').$type<Record<string, unknown>>(),
   },
   (table) => [
     check('job_runs_status_known', sql`${table.status} IN ('running', 'succeeded', 'failed')`),
@@ -160,6 +203,12 @@ export const jobRuns = pgTable(
     index('job_runs_job_idx').on(table.job, table.startedAt),
   ],
 );
+
+/** Since when a job has been on its schedule: it has missed nothing from before. */
+export const jobSchedules = pgTable('job_schedules', {
+  job: text('job').primaryKey(),
+  since: instant('since').notNull(),
+});
 
 /** Answers given under an Idempotency-Key, written in the transaction whose effect they report. */
 export const idempotencyKeys = pgTable(

@@ -124,6 +124,8 @@ export const membershipRemovals = pgTable(
     status: text('status').$type<'scheduled' | 'suspended' | 'removed'>().notNull(),
     attempts: integer('attempts').notNull().default(0),
     lastError: text('last_error'),
+    /** When the subscription service was last asked, while its answer is not recorded. */
+    callStartedAt: instant('call_started_at'),
     /** When the notice of 30 days was written. */
     noticedAt: instant('noticed_at'),
     removedAt: instant('removed_at'),
@@ -137,7 +139,13 @@ export const membershipRemovals = pgTable(
       'membership_removals_removed_at_set',
       sql`(${table.status} = 'removed') = (${table.removedAt} IS NOT NULL)`,
     ),
-    uniqueIndex('membership_removals_one_per_payout').on(table.payoutId),
+    uniqueIndex('membership_removals_one_open_per_payout')
+      .on(table.payoutId)
+      .where(sql`status <> 'removed'`),
+    index('membership_removals_payout_id_idx').on(table.payoutId),
+    index('membership_removals_unclear_idx')
+      .on(table.callStartedAt)
+      .where(sql`call_started_at IS NOT NULL AND status <> 'removed'`),
     index('membership_removals_user_id_idx').on(table.userId, table.removedAt),
     index('membership_removals_due_idx').on(table.status, table.dueDate),
   ],
