@@ -6,7 +6,6 @@ const { join } = require('node:path');
 const DRIZZLE_USERS = [
   'alerts/raise-alert',
   'audit/record-audit',
-  'auth/callers',
   'demo/demo-clock',
   'demo/seed',
   'membership/subscription-gateway',

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { isIsoDate, startOfDay } from './kernel/calendar.ts';
-import { CRASH_POINTS, type CrashPoint } from './kernel/crash-points.ts';
+import { CRASH_POINTS, DELIVERY_CRASH_POINTS, type CrashPoint } from './kernel/crash-points.ts';
 import { centsFromDecimal } from './kernel/money.ts';
 import { TaxYears } from './tax/tax-years-rules.ts';
 
@@ -55,6 +55,13 @@ const environmentSchema = z.object({
   DATABASE_URL: postgresUrl,
   DATABASE_MIGRATION_URL: postgresUrl,
   DATABASE_POOL_SIZE: whole(10, 1, 200),
+  DATABASE_REPLICA_URL: postgresUrl,
+  REDIS_URL: setting(
+    z
+      .string()
+      .regex(/^rediss?:\/\//, 'must start with redis:// or rediss://')
+      .optional(),
+  ),
   DATA_DIR: setting(z.string().default('.data')),
   HOST: setting(z.string().default('127.0.0.1')),
   PORT: whole(3002, 0, 65535),
@@ -99,6 +106,8 @@ const environmentSchema = z.object({
       .optional(),
   ),
   SENDGRID_API_KEY: optionalText,
+  EMAIL_RETRIES: whole(3, 0, 10),
+  EMAIL_RETRY_SECONDS: whole(300, 1, 86_400),
   MEMBER_PORTAL_URL: url,
   ADMIN_DASHBOARD_URL: url,
   SUBSCRIPTION_SERVICE_URL: url,
@@ -112,8 +121,36 @@ const environmentSchema = z.object({
       )
       .optional(),
   ),
+  ENCRYPTION_KEYS_OLD: setting(
+    z
+      .string()
+      .transform((text) => text.split(',').map((key) => key.trim()))
+      .refine(
+        (keys) => keys.every((key) => Buffer.from(key, 'base64').length === 32),
+        'must be keys of 32 bytes in base64, joined by commas',
+      )
+      .optional(),
+  ),
+  KMS_KEY_ID: optionalText,
   ENABLE_METRICS: flag(false),
   METRICS_TOKEN: setting(z.string().min(32, 'must be at least 32 characters').optional()),
+  METRICS_PORT: setting(
+    z
+      .string()
+      .regex(/^\d+$/, 'must be a whole number')
+      .transform(Number)
+      .pipe(z.number().min(0).max(65535))
+      .optional(),
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(z.url({ protocol: /^https?$/, error: 'must be a URL' }).optional()),
+  STOP_DELAY_MS: setting(
+    z
+      .string()
+      .regex(/^\d+$/, 'must be a whole number')
+      .transform(Number)
+      .pipe(z.number().min(0).max(5000))
+      .optional(),
+  ),
   LOG_LEVEL: setting(z.enum(['error', 'warn', 'info', 'debug']).default('info')),
   TRUST_PROXY: whole(0, 0, 10),
   RATE_LIMIT_MEMBER: whole(100, 0, 1_000_000),
@@ -122,13 +159,15 @@ const environmentSchema = z.object({
   RATE_LIMIT_ADDRESS: whole(3000, 0, 1_000_000),
   RATE_LIMIT_SIGN_IN: whole(20, 0, 1_000_000),
   STEP_UP_MINUTES: whole(15, 0, 1440),
+  STAFF_IDLE_MINUTES: whole(15, 1, 1440),
+  STAFF_SESSION_HOURS: whole(12, 1, 168),
   JOBS: flag(true),
   /** For `npm run crash`: a point and how often it is passed, the last time dying. */
   CRASH_POINT: setting(
     z
       .string()
       .regex(
-        new RegExp(`^(${CRASH_POINTS.join('|')}):[1-9]\\d*$`),
+        new RegExp(`^(${[...CRASH_POINTS, ...DELIVERY_CRASH_POINTS].join('|')}):[1-9]\\d*$`),
         'must be a crash point and a number, such as before-commit:1',
       )
       .optional(),
@@ -194,7 +233,6 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
     ['JWT_SECRET', 'is missing'],
     ['BETTER_AUTH_SECRET', 'is missing'],
     ['BETTER_AUTH_URL', 'is missing: the address at which people sign in'],
-    ['ENCRYPTION_KEY', 'is missing'],
     ['BUSINESS_LAUNCH_DATE', 'is missing'],
     ['PAYER_NAME', 'is missing: 1099s name the payer'],
     ['PAYER_TIN', 'is missing: 1099s name the payer'],
@@ -213,18 +251,25 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
       'DATABASE_MIGRATION_URL must name the owner, another user than DATABASE_URL: the service never runs as the owner',
     );
   }
-  if (/^(true|1)$/.test(env['ENABLE_METRICS'] ?? '') && !given('METRICS_TOKEN')) {
-    faults.push('METRICS_TOKEN is missing: with ENABLE_METRICS anybody could read them');
+  if (/^(true|1)$/.test(env['ENABLE_METRICS'] ?? '') && !given('METRICS_TOKEN') && !given('METRICS_PORT')) {
+    faults.push(
+      'METRICS_TOKEN or METRICS_PORT is missing: with ENABLE_METRICS alone anybody could read them',
+    );
   }
   if (given('JWT_SECRET') && env['JWT_SECRET'] === env['BETTER_AUTH_SECRET']) {
     faults.push('JWT_SECRET must differ from BETTER_AUTH_SECRET');
   }
   if (given('CRASH_POINT')) faults.push('CRASH_POINT must not be set in production');
+  if (!given('ENCRYPTION_KEY') && !given('KMS_KEY_ID'))
+    faults.push('ENCRYPTION_KEY is missing: the master key, unless KMS_KEY_ID names one in AWS KMS');
   const key = Buffer.from(env['ENCRYPTION_KEY'] ?? '', 'base64');
   if (key.length === 32 && new Set(key).size < 10)
     faults.push('ENCRYPTION_KEY is weak: use a random one (openssl rand -base64 32)');
   if (given('DATABASE_URL') && !isVerifiedTls(env['DATABASE_URL'] ?? '')) {
     faults.push('DATABASE_URL must use sslmode=verify-full in production');
+  }
+  if (given('DATABASE_REPLICA_URL') && !isVerifiedTls(env['DATABASE_REPLICA_URL'] ?? '')) {
+    faults.push('DATABASE_REPLICA_URL must use sslmode=verify-full in production');
   }
   if (!given('EMAIL_PROVIDER') || env['EMAIL_PROVIDER'] === 'outbox')
     faults.push('EMAIL_PROVIDER must be smtp or sendgrid in production');
@@ -294,7 +339,7 @@ function shape(
     dataDirectory: string;
     JWT_SECRET: string;
     BETTER_AUTH_SECRET: string;
-    ENCRYPTION_KEY: string;
+    ENCRYPTION_KEY: string | undefined;
     DATABASE_PASSWORD?: string;
   },
 ) {
@@ -308,6 +353,7 @@ function shape(
       url: env.DATABASE_URL,
       migrationUrl: env.DATABASE_MIGRATION_URL ?? env.DATABASE_URL,
       poolSize: env.DATABASE_POOL_SIZE,
+      replicaUrl: env.DATABASE_REPLICA_URL,
       embeddedPassword: kept.DATABASE_PASSWORD,
     },
     jwt: { secret: kept.JWT_SECRET, expirySeconds: secondsOf(env.JWT_EXPIRY) },
@@ -316,6 +362,8 @@ function shape(
       url: env.BETTER_AUTH_URL,
       handler: !production || env.AUTH_HANDLER,
       stepUpMinutes: env.STEP_UP_MINUTES,
+      staffIdleMinutes: env.STAFF_IDLE_MINUTES,
+      staffSessionHours: env.STAFF_SESSION_HOURS,
     },
     business: {
       launchDate: startOfDay(env.BUSINESS_LAUNCH_DATE ?? '2023-01-01'),
@@ -338,12 +386,21 @@ function shape(
       from: env.EMAIL_FROM,
       smtpUrl: env.SMTP_URL,
       sendgridApiKey: env.SENDGRID_API_KEY,
+      requireTls: env.NODE_ENV !== 'development',
+      retry: { limit: env.EMAIL_RETRIES, delaySeconds: env.EMAIL_RETRY_SECONDS },
     },
     memberPortalUrl: env.MEMBER_PORTAL_URL ?? 'http://localhost:3000/payout',
     adminDashboardUrl: env.ADMIN_DASHBOARD_URL ?? 'http://localhost:3000/admin/payouts',
     subscriptionService: { url: env.SUBSCRIPTION_SERVICE_URL, token: env.SUBSCRIPTION_SERVICE_TOKEN },
-    encryptionKey: kept.ENCRYPTION_KEY,
-    metrics: { enabled: env.ENABLE_METRICS, token: env.METRICS_TOKEN },
+    masterKeys: {
+      // With KMS alone, production has none.
+      keys: [kept.ENCRYPTION_KEY, ...(env.ENCRYPTION_KEYS_OLD ?? [])].filter((key) => key !== undefined),
+      kmsKeyId: env.KMS_KEY_ID,
+    },
+    redisUrl: env.REDIS_URL,
+    metrics: { enabled: env.ENABLE_METRICS, token: env.METRICS_TOKEN, port: env.METRICS_PORT },
+    tracesUrl: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+    stopDelayMs: env.STOP_DELAY_MS ?? (production ? 2000 : 0),
     logLevel: env.LOG_LEVEL,
     trustProxyHops: env.TRUST_PROXY,
     rateLimits: {

@@ -5,13 +5,17 @@ import { ApprovalManager } from './approvals/approval-manager.ts';
 import { AuditLogger } from './audit/audit-logger.ts';
 import { createAuth, type Auth } from './auth/better-auth.ts';
 import { Callers } from './auth/callers.ts';
+import { sessionCookieNames } from './auth/session-token.ts';
 import type { Config } from './config.ts';
 import { Vault } from './crypto/envelope.ts';
 import type { Database } from './db/client.ts';
+import type { Redis } from './db/redis.ts';
+import { readPrimary, type ReportSource } from './db/report-source.ts';
 import { DemoClock } from './demo/demo-clock.ts';
 import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
 import { allowedOrigins } from './http/origin-check.ts';
 import { IdempotencyKeys } from './idempotency/idempotency.ts';
+import { everyInstance, RedisJobElection } from './jobs/job-election.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { jobTable } from './jobs/job-table.ts';
 import type { Clock, MovableClock } from './kernel/clock.ts';
@@ -24,6 +28,7 @@ import {
 } from './membership/subscription-gateway.ts';
 import { DeliveryLoop } from './notifications/delivery-loop.ts';
 import { Links } from './notifications/links.ts';
+import { MailQueueKeeper } from './notifications/mail-queue.ts';
 import { createMailer, type Mailer } from './notifications/mailer.ts';
 import { NotificationService } from './notifications/notification-service.ts';
 import { BankDetailsService } from './payments/bank-details-service.ts';
@@ -35,13 +40,15 @@ import { DelayWatch } from './payouts/delay-watch.ts';
 import { PayoutProgress } from './payouts/payout-progress.ts';
 import { PayoutReview } from './payouts/payout-review.ts';
 import { Payouts } from './payouts/payouts.ts';
+import { MemberQueue } from './queue/member-queue.ts';
+import { QueueKeeper } from './queue/queue-keeper.ts';
 import { ReportService } from './reports/report-service.ts';
 import { TaxComplianceService } from './tax/tax-compliance.ts';
 import { TaxPapers } from './tax/tax-papers.ts';
 import { TaxReports } from './tax/tax-reports.ts';
 import { TaxYears } from './tax/tax-years-rules.ts';
 import { W9Desk } from './tax/w9-desk.ts';
-import { candidateCount, WinnerSelector } from './winners/winner-selector.ts';
+import { WinnerSelector } from './winners/winner-selector.ts';
 
 export interface Parts {
   config: Config;
@@ -52,6 +59,10 @@ export interface Parts {
   /** Connected as the stand-in for the main app, where this service has to stand in for it. */
   mainApp: Database | undefined;
   publicUrl: string;
+  /** The Redis that instances share, where REDIS_URL names one. */
+  redis?: Redis | undefined;
+  /** Where reports read, where DATABASE_REPLICA_URL names a replica. */
+  reportSource?: ReportSource | undefined;
   /** What tests put in the place of the outside world. */
   mailer?: Mailer | undefined;
   gateway?: SubscriptionGateway | undefined;
@@ -62,14 +73,24 @@ export type Services = ReturnType<typeof createServices>;
 export function createServices(parts: Parts) {
   const { config, logger, clock, database } = parts;
   const { business } = config;
+  const reportSource = parts.reportSource ?? readPrimary(database);
   const vault = new Vault([config.encryptionKey]);
   const audit = new AuditLogger({ database, clock, logger });
   const payouts = new Payouts(database, clock);
   const progress = new PayoutProgress(payouts, clock);
   const approvals = new ApprovalManager(payouts, progress, clock);
   const review = new PayoutReview(payouts, progress, approvals, clock);
-  const eligibility = new EligibilityChecker(database, clock, business, candidateCount);
-  const winners = new WinnerSelector({ database, clock, reward: business, eligibility, payouts, approvals });
+  const queue = new MemberQueue(database, clock);
+  const eligibility = new EligibilityChecker(database, clock, business, queue);
+  const winners = new WinnerSelector({
+    database,
+    clock,
+    reward: business,
+    queue,
+    eligibility,
+    payouts,
+    approvals,
+  });
   const w9Desk = new W9Desk({ database, clock, vault, payouts, progress });
   const tax = new TaxComplianceService(database, clock, new TaxYears(config.tax.years));
   const { payer } = config.tax;
@@ -77,7 +98,14 @@ export function createServices(parts: Parts) {
     desk: w9Desk,
     compliance: tax,
     papers: new TaxPapers(database, clock, payer),
-    reports: new TaxReports({ database, clock, compliance: tax, desk: w9Desk, payer }),
+    reports: new TaxReports({
+      database,
+      source: reportSource,
+      clock,
+      compliance: tax,
+      desk: w9Desk,
+      payer,
+    }),
   };
   const bankDetails = new BankDetailsService({ database, clock, vault, payouts, progress });
   const gateway = parts.gateway ?? createGateway(parts);
@@ -86,7 +114,7 @@ export function createServices(parts: Parts) {
   const documents = new PaymentDocuments(database, clock, payouts, bankDetails);
   const mailer =
     parts.mailer ??
-    createMailer({ ...config.email, outboxDirectory: outboxOf(config), production: config.production });
+    createMailer({ ...config.email, outboxDirectory: outboxOf(config) });
   const links = new Links(
     { ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl },
     clock,
@@ -97,18 +125,23 @@ export function createServices(parts: Parts) {
     mailer,
     links,
     logger,
-    from: config.email.from,
+    settings: { from: config.email.from, retrySeconds: config.email.retry.delaySeconds },
   });
   const idempotency = new IdempotencyKeys(database, clock, config.auth.secret);
-  const delivery = new DeliveryLoop(notifications, logger);
+  const delivery = new DeliveryLoop(
+    notifications,
+    new MailQueueKeeper(database, logger, config.email.retry),
+    logger,
+  );
   const jobs = new JobRunner({
     database,
     clock,
     logger,
+    election: parts.redis ? new RedisJobElection(parts.redis, logger) : everyInstance,
     jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit, idempotency }),
   });
   const demoClock = new DemoClock(database, clock, async () => {
-    await jobs.runMissed();
+    await jobs.runMissedEverywhere();
     await notifications.deliverDue();
   });
   const { auth, callers } = createAuthentication(parts);
@@ -131,7 +164,9 @@ export function createServices(parts: Parts) {
     notifications,
     payments,
     payouts,
-    reports: new ReportService(database),
+    queue,
+    queueKeeper: new QueueKeeper(queue, database, logger),
+    reports: new ReportService(reportSource),
     review,
     taxRoom,
     w9Desk,
@@ -180,5 +215,6 @@ function createAuthentication({ config, database, mainApp, publicUrl }: Parts): 
     publicUrl,
     allowedOrigins(config, publicUrl),
   );
-  return { auth, callers: new Callers(auth, database.reader, config.jwt) };
+  const cookieNames = sessionCookieNames('better-auth.session_token', publicUrl.startsWith('https:'));
+  return { auth, callers: new Callers(database, { ...config.auth, cookieNames }, config.jwt) };
 }

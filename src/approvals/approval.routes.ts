@@ -18,6 +18,7 @@ export function approvalRoutes(approvals: ApprovalManager): Route[] {
       description:
         'The last required approval moves the payout on at once. With `version`, it counts only for what you saw.',
       needs: 'payouts.approve',
+      stepUp: true,
       limit: 'approvals',
       keepsKey: true,
       body: z.strictObject({ reason: reason.optional(), version: z.number().int().positive().optional() }),

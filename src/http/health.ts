@@ -1,5 +1,4 @@
 import { Router, type Request, type Response } from 'express';
-import { fromNodeHeaders } from 'better-auth/node';
 import type { Callers } from '../auth/callers.ts';
 import type { Database } from '../db/client.ts';
 import { isMigrated } from '../db/migrations.ts';
@@ -18,7 +17,11 @@ export interface HealthDependencies {
   logger: Logger;
   email: { isUp(): Promise<boolean> };
   scheduler: { readonly isRunning: boolean; readonly expected: boolean };
+  /** What else this instance has been given to work with: without it the service goes on, degraded. */
+  more?: Partial<Record<MoreParts, () => Promise<boolean>>>;
 }
+
+type MoreParts = 'queue' | 'redis' | 'replica';
 
 interface Readiness {
   ready: boolean;
@@ -30,6 +33,8 @@ interface Readiness {
 export class Health {
   readonly #deps: HealthDependencies;
   #stopping = false;
+  /** What is known of a check that failed, for signed-in staff. */
+  readonly #faults = new Map<string, string>();
   readonly #checked = new Map<string, { at: number; value: Promise<unknown> }>();
 
   constructor(deps: HealthDependencies) {
@@ -49,27 +54,38 @@ export class Health {
     return router;
   }
 
-  async #health(_request: Request, response: Response): Promise<void> {
-    const { clock, scheduler } = this.#deps;
-    const [database, email] = await Promise.all([
-      this.#remembered('database', () =>
-        this.#isUp('database', async () => (await this.#deps.database.sql`SELECT 1`).length === 1),
-      ),
-      this.#remembered('email', () => this.#isUp('email', () => this.#deps.email.isUp())),
+  async #health(request: Request, response: Response): Promise<void> {
+    const { clock, scheduler, more = {} } = this.#deps;
+    const isUp = (kind: string, check: () => Promise<boolean>) =>
+      this.#remembered(kind, () => this.#isUp(kind, check));
+    const names = Object.keys(more) as MoreParts[];
+    const [database, email, ...others] = await Promise.all([
+      isUp('database', async () => (await this.#deps.database.sql`SELECT 1`).length === 1),
+      isUp('email', () => this.#deps.email.isUp()),
+      ...names.map((name) => isUp(name, async () => (await more[name]?.()) === true)),
     ]);
     const schedulerDown = scheduler.expected && !scheduler.isRunning;
-    const status = !database ? 'unhealthy' : email && !schedulerDown ? 'healthy' : 'degraded';
+    const down = [
+      ...(database ? [] : ['database']),
+      ...(email ? [] : ['email']),
+      ...(schedulerDown ? ['scheduler'] : []),
+      ...names.filter((_, index) => !others[index]),
+    ];
+    const tell = database && down.length > 0 && (await this.#isStaff(request));
+    const checks = {
+      database: upOrDown(database),
+      email: upOrDown(email),
+      scheduler: scheduler.isRunning ? 'running' : 'stopped',
+      ...Object.fromEntries(names.map((name, index) => [name, upOrDown(others[index] ?? false)])),
+    };
     response
       .status(database ? 200 : 503)
       .setHeader('Cache-Control', 'no-store')
       .json({
-        status,
+        status: !database ? 'unhealthy' : down.length === 0 ? 'healthy' : 'degraded',
         timestamp: clock.now().toISOString(),
-        checks: {
-          database: database ? 'up' : 'down',
-          email: email ? 'up' : 'down',
-          scheduler: scheduler.isRunning ? 'running' : 'stopped',
-        },
+        checks,
+        ...(tell ? { faults: down.map((name) => this.#faults.get(name) ?? `${name} is down`) } : {}),
       });
   }
 
@@ -109,15 +125,20 @@ export class Health {
   }
 
   async #isStaff(request: Request): Promise<boolean> {
-    const caller = this.#deps.callers.identify(fromNodeHeaders(request.headers));
-    return (await bounded(caller).catch(() => null))?.kind === 'staff';
+    const caller = this.#deps.callers.identify(request.headers);
+    return (await bounded(caller).catch(() => null))?.actor.kind === 'staff';
   }
 
   async #isUp(kind: string, check: () => Promise<boolean>): Promise<boolean> {
     try {
-      return await bounded(check());
+      const isUp = await bounded(check());
+      if (isUp) this.#faults.delete(kind);
+      else this.#faults.set(kind, `${kind} is down`);
+      return isUp;
     } catch (error) {
-      this.#deps.logger.warn('A health check failed.', { kind, ...errorFields(error) });
+      const fields = errorFields(error);
+      this.#faults.set(kind, `${kind}: ${String(fields['sqlState'] ?? fields['errorName'])}`);
+      this.#deps.logger.warn('A health check failed.', { kind, ...fields });
       return false;
     }
   }
@@ -132,6 +153,8 @@ export class Health {
     return value;
   }
 }
+
+const upOrDown = (isUp: boolean): 'up' | 'down' => (isUp ? 'up' : 'down');
 
 async function bounded<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -1,7 +1,6 @@
 import { pipeline } from 'node:stream/promises';
-import { fromNodeHeaders } from 'better-auth/node';
 import { Router, type NextFunction, type Request, type Response } from 'express';
-import type { Callers } from '../auth/callers.ts';
+import type { Caller, Callers } from '../auth/callers.ts';
 import type { IdempotencyKeys, StoredAnswer } from '../idempotency/idempotency.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -65,11 +64,12 @@ const parametersIn = (path: string) => path.split('/:').length - 1;
 function handler(route: Route, edge: EdgeDependencies) {
   return async (request: Request, response: Response): Promise<void> => {
     crashPoint('request-received');
-    const actor = await identify(request, edge);
+    const caller = await identify(request, edge);
+    const { actor } = caller;
     crashPoint('caller-known');
     const refuse = (error: DomainError) => recordRefusal(route, edge, request, actor, error);
     try {
-      const input = await admit(route, edge, request, response, actor);
+      const input = await admit(route, edge, request, response, caller);
       crashPoint('input-read');
       const key = keyOf(route, request);
       if (key === undefined) await send(response, route, await route.handle({ actor, ...input }), edge);
@@ -130,10 +130,10 @@ function keyOf(route: Route, request: Request): string | undefined {
 }
 
 /** Throws UNAUTHENTICATED. */
-async function identify(request: Request, edge: EdgeDependencies): Promise<CallerActor> {
-  const actor = await edge.callers.identify(fromNodeHeaders(request.headers));
-  if (!actor) throw new DomainError('UNAUTHENTICATED', 'Sign in first.');
-  return actor;
+async function identify(request: Request, edge: EdgeDependencies): Promise<Caller> {
+  const caller = await edge.callers.identify(request.headers);
+  if (!caller) throw new DomainError('UNAUTHENTICATED', 'Sign in first.');
+  return caller;
 }
 
 /** Everything between knowing who calls and doing what they ask: limits, origin, permission, input. */
@@ -142,12 +142,14 @@ async function admit(
   edge: EdgeDependencies,
   request: Request,
   response: Response,
-  actor: CallerActor,
+  caller: Caller,
 ): Promise<Awaited<ReturnType<typeof readInput>>> {
-  await edge.limits.caller(actor, response, route.limit);
+  await edge.limits.caller(caller.actor, response, route.limit);
   const mutation = isMutation(route);
   if (mutation) checkOrigin(request, edge.site.allowedOrigins);
-  assertPermitted(route, actor, request.params);
+  if (caller.barred !== undefined) throw new DomainError('FORBIDDEN', caller.barred);
+  assertPermitted(route, caller.actor, request.params);
+  if (route.stepUp) edge.callers.assertRecent(caller);
   return readInput(route, request, mutation ? await readBody(request, response) : {});
 }
 

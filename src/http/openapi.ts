@@ -60,6 +60,7 @@ export function errorCodesOf(route: Route): ErrorCode[] {
     ...ON_EVERY_ROUTE,
     ...(isMutation(route) ? ON_MUTATIONS : []),
     ...(/:\w/.test(route.path) ? (['NOT_FOUND'] as const) : []),
+    ...(route.stepUp ? (['STEP_UP_REQUIRED'] as const) : []),
     ...(route.errors ?? []),
   ]);
   return ERROR_CODES.filter((code) => codes.has(code));
@@ -170,6 +171,7 @@ const descriptionOf = (route: Route): string =>
   [
     route.description,
     whoMay(route.needs),
+    route.stepUp ? 'Wants a sign-in of the last `STEP_UP_MINUTES`.' : undefined,
     route.limit === 'approvals' ? 'Approvals have a tighter rate limit of their own.' : undefined,
   ]
     .filter((part) => part !== undefined)

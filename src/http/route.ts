@@ -70,6 +70,8 @@ export interface RouteDefinition<
   keepsKey?: true;
   /** A tighter rate limit than the caller's own (specification, section 11). */
   limit?: 'approvals';
+  /** It moves money or shows numbers: the session must have been signed in within STEP_UP_MINUTES. */
+  stepUp?: true;
   handle(input: Input<P, Q, B>): Promise<z.input<R> | Download>;
 }
 

@@ -58,6 +58,7 @@ export function memberRoutes(payouts: Payouts, bankDetails: BankDetailsService):
       description:
         'By the member alone. A change of details already given voids instructions and starts a cool-off.',
       needs: 'bank-info.submit',
+      stepUp: true,
       params: memberParams,
       body: bankInfoBody,
       reply: z.object({

@@ -147,6 +147,7 @@ export function paymentRoutes(
       description:
         'Never by whoever generated the instructions. Checks once more that nothing has changed since.',
       needs: 'payments.mark-sent',
+      stepUp: true,
       keepsKey: true,
       body: z.strictObject({
         sentDate: isoDate,
@@ -222,6 +223,7 @@ export function paymentRoutes(
       summary: 'Show the full account number once',
       description: 'For finance, with a reason; audited, and told to the admins.',
       needs: 'secrets.reveal',
+      stepUp: true,
       idempotency: 'never',
       params: payoutParams,
       body: z.strictObject({ reason: paragraph(1000) }),

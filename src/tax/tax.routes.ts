@@ -163,6 +163,7 @@ const w9Routes = ({ desk, papers }: TaxRoom): Route[] => [
     summary: 'Show a full TIN, once',
     description: 'Of a W-9, or of the W-9 behind a 1099. Recorded with its reason, and told to the admins.',
     needs: 'secrets.reveal',
+    stepUp: true,
     idempotency: 'never',
     params: formParams,
     body: reasonBody,

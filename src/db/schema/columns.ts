@@ -11,3 +11,6 @@ export const bytea = customType<{ data: Buffer; driverData: Uint8Array }>({
   dataType: () => 'bytea',
   fromDriver: (value) => Buffer.from(value),
 });
+
+/** The number of a transaction, as text. */
+export const xid8 = customType<{ data: string; driverData: string }>({ dataType: () => 'xid8' });
