@@ -29,6 +29,8 @@ export interface AppOptions {
   publicUrl: string;
   /** Does the database hold demo data? */
   demo: boolean;
+  /** Says when the database is away, and asking it would only make the caller wait. */
+  watch?: { readonly isUp: boolean };
 }
 
 /** The whole of HTTP. Built, but listening to nothing. */
@@ -54,6 +56,7 @@ export function createApp(services: Services, options: AppOptions): Express {
   app.use(helmet());
   app.use(options.health.routes());
   if (metrics) app.use(metrics.routes());
+  app.use('/api', whileDatabaseIsUp(options.watch));
   app.use(addressLimit(edge.limits));
   if (config.auth.handler)
     app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));
@@ -75,6 +78,14 @@ function requestContext(request: Request, response: Response, next: NextFunction
     { requestId, ipAddress: request.ip, userAgent: request.get('user-agent')?.slice(0, 500) },
     () => next(),
   );
+}
+
+function whileDatabaseIsUp(watch: AppOptions['watch']) {
+  return (_request: Request, _response: Response, next: NextFunction): void => {
+    if (watch?.isUp === false)
+      throw new DomainError('UNAVAILABLE', 'The database cannot be reached. Try again shortly.');
+    next();
+  };
 }
 
 function addressLimit(limits: RateLimits) {

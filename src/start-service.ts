@@ -1,18 +1,23 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { config as readDotenv } from 'dotenv';
 import { createApp } from './app.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { Database } from './db/client.ts';
+import { DatabaseWatch } from './db/database-watch.ts';
 import { startEmbeddedServer, type EmbeddedServer } from './db/embedded-server.ts';
 import { databaseFault, isConnectionFailure } from './db/errors.ts';
 import { migrateUp } from './db/migrations.ts';
 import { prepareEmbedded } from './db/embedded-databases.ts';
+import { connectRedis, type Redis } from './db/redis.ts';
+import { ReplicaReports } from './db/report-source.ts';
 import { holdsDemoData } from './demo/demo-clock.ts';
 import { greetingFor } from './demo/greeting.ts';
 import { seedDemo } from './demo/seed.ts';
 import { Health } from './http/health.ts';
+import { Stopping } from './http/stopping.ts';
 import { MovableClock } from './kernel/clock.ts';
 import { armCrashPoint } from './kernel/crash-points.ts';
 import { createLogger, errorFields, type Logger } from './kernel/logger.ts';
@@ -30,6 +35,9 @@ export interface RunningService {
 }
 
 const FOLLOW_CLOCK_MS = 1000;
+/** Of the ten seconds in which all must have stopped, what requests and jobs may take; the rest is for closing. */
+const DRAIN_MS = 8000;
+const REPLICA_POOL_SIZE = 4;
 
 /** Reads the configuration, brings up database, services and HTTP. Throws ConfigError or StartError. */
 export async function startService(env: NodeJS.ProcessEnv): Promise<RunningService> {
@@ -55,47 +63,84 @@ async function bringUp(
   undo: (() => Promise<unknown>)[],
   stop: () => Promise<void>,
 ): Promise<RunningService> {
-  const { server, port } = await listen(config);
-  undo.push(() => closeServer(server));
+  const { server, port, open } = await listen(config);
+  const stopping = new Stopping(server);
+  undo.push(() => stopping.finish(0));
   const connections = await openDatabases(config, undo);
+  const { database } = connections;
+  const redis = await openRedis(config, logger, undo);
+  const replica = await openReplica(config, database, logger, undo);
   const publicUrl = config.auth.url ?? `http://localhost:${port}`;
   const clock = new MovableClock();
-  const services = createServices({ config, logger, clock, publicUrl, ...connections });
+  const services = createServices({
+    config,
+    logger,
+    clock,
+    publicUrl,
+    ...connections,
+    redis,
+    reportSource: replica,
+  });
   undo.push(async () => services.mailer.close());
-  const demo = await holdsDemoData(connections.database);
+  const demo = await holdsDemoData(database);
   if (config.production && demo) {
     throw new StartError(
       'This database holds demo data: production does not start on it. Use another DATABASE_URL.',
     );
   }
   if (demo) undo.push(await followClock(services, logger));
+  const watch = new DatabaseWatch(database, logger);
+  watch.start();
+  undo.push(async () => watch.stop());
   const health = new Health({
-    database: connections.database,
+    database,
     callers: services.callers,
     clock,
     logger,
     email: services.notifications,
     scheduler: { expected: config.jobs, get isRunning() { return services.jobs.isRunning; } }, // prettier-ignore
+    more: {
+      ...(redis ? { redis: async () => (await redis.ping()) === 'PONG' } : {}),
+      ...(replica ? { replica: async () => replica.isGoodEnough } : {}),
+    },
   });
-  server.removeAllListeners('request');
-  server.on('request', createApp(services, { config, clock, logger, health, publicUrl, demo }));
+  open(createApp(services, { config, clock, logger, health, publicUrl, demo, watch }));
   if (config.jobs) {
     services.jobs.start();
-    services.delivery.start();
-    undo.push(
-      () => services.jobs.stop(),
-      () => services.delivery.stop(),
-    );
+    await services.delivery.start();
+    services.queueKeeper.start();
   }
-  undo.push(async () => health.stop());
+  undo.push(() => drain({ config, services, health, stopping }));
   if (config.crashPoint) armCrashPoint(config.crashPoint.point, config.crashPoint.passes);
   const url = `http://localhost:${port}`;
   logger.info('The service is up.', { address: url, port });
   return { url, logger, services, stop, greeting: greetingFor({ url, demo, config }) };
 }
 
+/**
+ * Not ready; then everything is answered for a while still, until the balancer has seen it; then what runs is finished.
+ * Jobs begin none anew from the start.
+ */
+async function drain(parts: {
+  config: Config;
+  services: Services;
+  health: Health;
+  stopping: Stopping;
+}): Promise<void> {
+  const { config, services, health, stopping } = parts;
+  const deadline = performance.now() + DRAIN_MS;
+  health.stop();
+  stopping.begin();
+  const requests = sleep(config.stopDelayMs).then(() => stopping.finish(deadline - performance.now()));
+  const background = config.jobs ? [services.jobs.stop(), services.delivery.stop(), services.queueKeeper.stop()] : [];
+  const inTime = Promise.race([Promise.allSettled(background), sleep(DRAIN_MS, undefined, { ref: false })]);
+  await Promise.all([requests, inTime]);
+}
+
 /** Takes the port first: a taken one is told before anything is started. Until all is up it answers 503. */
-async function listen(config: Config): Promise<{ server: Server; port: number }> {
+async function listen(
+  config: Config,
+): Promise<{ server: Server; port: number; open: (app: RequestListener) => void }> {
   const starting = (_request: unknown, response: ServerResponse) =>
     response.writeHead(503, { 'retry-after': '2' }).end();
   const server = createServer(
@@ -116,14 +161,41 @@ async function listen(config: Config): Promise<{ server: Server; port: number }>
     });
     server.listen(config.port, config.host, resolve);
   });
-  return { server, port: (server.address() as AddressInfo).port };
+  const open = (app: RequestListener) => server.off('request', starting).on('request', app);
+  return { server, port: (server.address() as AddressInfo).port, open };
 }
 
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
+async function openRedis(
+  config: Config,
+  logger: Logger,
+  undo: (() => Promise<unknown>)[],
+): Promise<Redis | undefined> {
+  if (config.redisUrl === undefined) return undefined;
+  const redis = await connectRedis(config.redisUrl, logger);
+  undo.push(async () => redis.disconnect());
+  return redis;
+}
+
+async function openReplica(
+  config: Config,
+  database: Database,
+  logger: Logger,
+  undo: (() => Promise<unknown>)[],
+): Promise<ReplicaReports | undefined> {
+  const url = config.database.replicaUrl;
+  if (url === undefined) return undefined;
+  const setRole = config.database.url === config.database.migrationUrl;
+  const connections = new Database({
+    url,
+    poolSize: REPLICA_POOL_SIZE,
+    role: setRole ? 'payout_service' : undefined,
+    applicationName: 'payout-service reports',
   });
+  undo.push(() => connections.close());
+  const replica = new ReplicaReports(database, connections, logger);
+  undo.push(async () => replica.stop());
+  await replica.start();
+  return replica;
 }
 
 interface Connections {

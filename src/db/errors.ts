@@ -30,6 +30,9 @@ export const isLostConnection = (error: unknown): boolean =>
     databaseFault(error)?.code ?? '',
   );
 
+/** Out of disk, memory or another resource; or a primary that has become a replica: nothing was changed. */
+const isFullOrReadOnly = (code: string): boolean => /^(53\d\d\d|25006)$/.test(code);
+
 /** Which refusal of the database is which fault of the caller (constraints and triggers in drizzle/). */
 const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
   payout_management_one_payout_per_tranche: [
@@ -81,6 +84,11 @@ export function domainErrorFromDatabase(error: unknown): unknown {
       undefined,
       { cause: error },
     );
+  }
+  if (isFullOrReadOnly(fault.code)) {
+    return new DomainError('UNAVAILABLE', 'The database takes no changes now. Try again later.', undefined, {
+      cause: error,
+    });
   }
   if (fault.code === '57014') {
     return new DomainError('UNAVAILABLE', 'The database took too long. Try again shortly.', undefined, {

@@ -1,4 +1,4 @@
-import type { Database } from '../db/client.ts';
+import type { ReportSource } from '../db/report-source.ts';
 import { dollars } from '../kernel/money.ts';
 import { PAYOUT_STATUSES, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { readPayoutSums, type PayoutSums, type ReportGroup } from './report-store.ts';
@@ -20,12 +20,12 @@ export interface PayoutReport {
   totals: ReportSums;
 }
 
-/** Figures over many payouts. It may be given a replica to read: nothing is decided by what it says. */
+/** Figures over many payouts, read from a replica where there is one: nothing is decided by what they say. */
 export class ReportService {
-  readonly #database: Pick<Database, 'reader'>;
+  readonly #source: ReportSource;
 
-  constructor(database: Pick<Database, 'reader'>) {
-    this.#database = database;
+  constructor(source: ReportSource) {
+    this.#source = source;
   }
 
   /** Payouts created from `from` (inclusive) to `to` (exclusive), by period in UTC and status, in their usual order. */
@@ -35,7 +35,7 @@ export class ReportService {
     groupBy: ReportGroup;
   }): Promise<PayoutReport> {
     const { from, to, groupBy } = query;
-    const rows = await readPayoutSums(this.#database.reader, { from, to }, groupBy);
+    const rows = await this.#source.read((reader) => readPayoutSums(reader, { from, to }, groupBy));
     rows.sort(
       (a, b) => comparePeriods(a, b) || PAYOUT_STATUSES.indexOf(a.status) - PAYOUT_STATUSES.indexOf(b.status),
     );

@@ -1,5 +1,6 @@
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Reader } from '../db/client.ts';
+import type { ReportSource } from '../db/report-source.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { dollars, type Cents } from '../kernel/money.ts';
@@ -67,6 +68,7 @@ export interface FilingRow {
 /** A year's tax: its 1099s, the file from which they are filed, and what was withheld. */
 export class TaxReports {
   readonly #database: Database;
+  readonly #source: ReportSource;
   readonly #clock: Clock;
   readonly #compliance: TaxComplianceService;
   readonly #desk: W9Desk;
@@ -74,12 +76,14 @@ export class TaxReports {
 
   constructor(deps: {
     database: Database;
+    source: ReportSource;
     clock: Clock;
     compliance: TaxComplianceService;
     desk: W9Desk;
     payer: Payer;
   }) {
     this.#database = deps.database;
+    this.#source = deps.source;
     this.#clock = deps.clock;
     this.#compliance = deps.compliance;
     this.#desk = deps.desk;
@@ -88,9 +92,8 @@ export class TaxReports {
 
   /** Backup withholding of a year by the date sent; what came back is not in it (Form 945, lines 2 and 7). */
   async withholding(taxYear: number): Promise<WithholdingReport> {
-    const months = new Map(
-      (await readWithholdingByMonth(this.#database.reader, taxYear)).map((row) => [row.month, row]),
-    );
+    const rows = await this.#source.read((reader) => readWithholdingByMonth(reader, taxYear));
+    const months = new Map(rows.map((row) => [row.month, row]));
     const periods = Array.from({ length: 12 }, (_, index) => {
       const month = index + 1;
       const { withheldCents = 0, payments = 0 } = months.get(month) ?? {};
