@@ -1,12 +1,14 @@
 import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
-import type { Database, Reader, Tx } from '../db/client.ts';
+import type { Database, Tx } from '../db/client.ts';
 import { actorLabel, type Actor } from '../kernel/actor.ts';
 import { isoDateOf, thirtyDayMonthsBetween } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { dollars } from '../kernel/money.ts';
 import { formatUsd } from '../documents/money-words.ts';
 import { enqueueForStaff } from '../notifications/outbox.ts';
+import type { MemberQueue } from '../queue/member-queue.ts';
+import type { QueueTotals } from '../queue/queue-member.ts';
 import {
   judgeEligibility,
   nextCheckAfter,
@@ -14,7 +16,7 @@ import {
   type EligibilityTerms,
   type EligibilityVerdict,
 } from './eligibility-rules.ts';
-import { insertCheck, readFigures, readRevenueCents } from './eligibility-store.ts';
+import { insertCheck, readAwarded } from './eligibility-store.ts';
 
 /** The document's EligibilityResult, amounts in dollars, with what section 5 adds. */
 export interface EligibilityResult {
@@ -29,19 +31,14 @@ export interface EligibilityResult {
   reason?: string;
 }
 
-/** How many members could be shown to an admin as candidates; the winners' room knows. */
-export interface CandidateCount {
-  countCandidates(reader: Reader): Promise<number>;
-}
-
 /** Finds out whether payouts can be issued. It never creates one. */
 export class EligibilityChecker {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #terms: EligibilityTerms;
-  readonly #queue: CandidateCount;
+  readonly #queue: MemberQueue;
 
-  constructor(database: Database, clock: Clock, terms: EligibilityTerms, queue: CandidateCount) {
+  constructor(database: Database, clock: Clock, terms: EligibilityTerms, queue: MemberQueue) {
     this.#database = database;
     this.#clock = clock;
     this.#terms = terms;
@@ -50,13 +47,12 @@ export class EligibilityChecker {
 
   /** The state at this moment; nothing is recorded. */
   async checkEligibility(): Promise<EligibilityResult> {
-    const { reader } = this.#database;
-    return this.#resultOf(await readFigures(reader), reader);
+    return this.#resultOf(await this.#queue.totals());
   }
 
   /** Revenue in dollars. */
   async getTotalRevenue(): Promise<number> {
-    return dollars(await readRevenueCents(this.#database.reader));
+    return dollars((await this.#queue.totals()).revenueCents);
   }
 
   /** Months of 30 days since the launch. */
@@ -69,9 +65,13 @@ export class EligibilityChecker {
     return Math.floor(Math.round(revenue * 100) / this.#terms.rewardPerWinnerCents);
   }
 
-  /** Judges inside a transaction, for a decision that is about to be taken. */
+  /**
+   * Judges inside a transaction that has settled the queue, for a decision that is about to be taken. What is awarded is
+   * counted in the payouts themselves.
+   */
   async judge(tx: Tx): Promise<EligibilityVerdict & { revenueCents: number; awardedPayouts: number }> {
-    const figures = await readFigures(tx);
+    const { revenueCents } = await this.#queue.settled(tx).totals();
+    const figures = { revenueCents, ...(await readAwarded(tx)) };
     return { ...judgeEligibility(figures, this.#terms, this.#clock.now()), ...figures };
   }
 
@@ -79,8 +79,9 @@ export class EligibilityChecker {
   async recordCheck(actor: Actor): Promise<EligibilityResult> {
     return this.#database.transaction(async (tx) => {
       const now = this.#clock.now();
-      const figures = await readFigures(tx);
-      const result = await this.#resultOf(figures, tx);
+      await this.#queue.settle(tx);
+      const totals = await this.#queue.settled(tx).totals();
+      const result = this.#resultOf(totals);
       await insertCheck(tx, now, actorLabel(actor), { ...result });
       await recordAudit(tx, {
         actor,
@@ -90,22 +91,22 @@ export class EligibilityChecker {
         action: 'checked',
         newValues: { ...result },
       });
-      await this.#alertOnShortfall(tx, result, figures, now);
+      await this.#alertOnShortfall(tx, result, figuresOf(totals), now);
       await this.#alert(tx, result, now);
       return result;
     });
   }
 
-  async #resultOf(figures: EligibilityFigures, reader: Reader): Promise<EligibilityResult> {
+  #resultOf(totals: QueueTotals): EligibilityResult {
     const now = this.#clock.now();
-    const eligibleMemberCount = await this.#queue.countCandidates(reader);
+    const figures = figuresOf(totals);
     const verdict = judgeEligibility(figures, this.#terms, now);
     return {
       isEligible: verdict.isEligible,
       totalRevenue: dollars(figures.revenueCents),
       companyAgeMonths: verdict.companyAgeMonths,
       potentialWinners: verdict.potentialWinners,
-      eligibleMemberCount,
+      eligibleMemberCount: totals.candidates,
       awardedPayouts: figures.awardedPayouts,
       availableSlots: verdict.availableSlots,
       nextCheckDate: nextCheckAfter(now).toISOString(),
@@ -152,3 +153,9 @@ export class EligibilityChecker {
     });
   }
 }
+
+const figuresOf = ({ revenueCents, livePayouts, liveGrossCents }: QueueTotals): EligibilityFigures => ({
+  revenueCents,
+  awardedPayouts: livePayouts,
+  awardedCents: liveGrossCents,
+});

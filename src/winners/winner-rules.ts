@@ -1,4 +1,5 @@
-import type { QueueMember, Validation } from './candidate.ts';
+import type { QueueMember } from '../queue/queue-member.ts';
+import type { Validation } from './candidate.ts';
 
 /** Can this member be chosen now? Every reason against it is named (specification, section 6). */
 export function validateMember(member: QueueMember): Validation {

@@ -1,6 +1,6 @@
 import { raiseAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
-import type { Database, Reader, Tx } from '../db/client.ts';
+import type { Database, Tx } from '../db/client.ts';
 import type { EligibilitySnapshot, PaymentMethod } from '../db/schema/index.ts';
 import { formatUsd } from '../documents/money-words.ts';
 import type { EligibilityChecker } from '../eligibility/eligibility-checker.ts';
@@ -14,16 +14,11 @@ import type { ApprovalManager } from '../approvals/approval-manager.ts';
 import { payoutAmounts, processingAmounts } from '../payouts/payout-amounts-rules.ts';
 import { viewPayout, type PayoutView } from '../payouts/payout-view.ts';
 import type { Payouts } from '../payouts/payouts.ts';
-import type { QueueMember, Validation } from './candidate.ts';
-import {
-  countCandidates,
-  findMembers,
-  insertPayout,
-  listAhead,
-  listCandidates,
-  lockInitiation,
-  takenTranches,
-} from './queue-store.ts';
+import type { MemberQueue } from '../queue/member-queue.ts';
+import type { QueueMember, QueuePlace } from '../queue/queue-member.ts';
+import { placeFrom } from '../queue/queue-place-rules.ts';
+import type { Validation } from './candidate.ts';
+import { insertPayout, lockInitiation, takenTranches } from './initiation-store.ts';
 import { freeTranches, NOT_IN_QUEUE, passedOver, validateMember } from './winner-rules.ts';
 
 /** The document's Winner, amounts in dollars, with whether they can be chosen. */
@@ -55,12 +50,23 @@ interface Reward {
 const NAMED_IN_SNAPSHOT = 100;
 
 type Verdict = Awaited<ReturnType<EligibilityChecker['judge']>>;
+type SettledQueue = ReturnType<MemberQueue['settled']>;
+
+/** Who stands ahead of the chosen and was not chosen. */
+interface PassedOver {
+  /** The first of them, valid or not, and the first of those that are valid; in queue order. */
+  first: QueueMember[];
+  firstValid: QueueMember[];
+  /** How many candidates stand ahead of each chosen member, chosen or not. */
+  candidatesAhead: ReadonlyMap<string, number>;
+}
 
 /** Shows the queue to an admin and turns the admin's choice into payouts that wait for approval. */
 export class WinnerSelector {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #reward: Reward;
+  readonly #queue: MemberQueue;
   readonly #eligibility: EligibilityChecker;
   readonly #payouts: Payouts;
   readonly #approvals: ApprovalManager;
@@ -69,6 +75,7 @@ export class WinnerSelector {
     database: Database;
     clock: Clock;
     reward: Reward;
+    queue: MemberQueue;
     eligibility: EligibilityChecker;
     payouts: Payouts;
     approvals: ApprovalManager;
@@ -76,6 +83,7 @@ export class WinnerSelector {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#reward = deps.reward;
+    this.#queue = deps.queue;
     this.#eligibility = deps.eligibility;
     this.#payouts = deps.payouts;
     this.#approvals = deps.approvals;
@@ -83,7 +91,7 @@ export class WinnerSelector {
 
   /** The next `count` members who could be looked at, in queue order, valid or not. */
   async selectWinners(count: number): Promise<Candidate[]> {
-    return (await listCandidates(this.#database.reader, 0, count)).map(toCandidate);
+    return (await this.#queue.candidates({ limit: count })).map(toCandidate);
   }
 
   async listCandidates(page: {
@@ -91,13 +99,13 @@ export class WinnerSelector {
     cursor?: string | undefined;
   }): Promise<Page<Candidate>> {
     const limit = page.limit ?? DEFAULT_PAGE;
-    const after = page.cursor === undefined ? 0 : positionIn(page.cursor);
-    const members = await listCandidates(this.#database.reader, after, limit + 1);
-    return pageOf(members, limit, ({ queuePosition }) => [queuePosition], toCandidate);
+    const after = page.cursor === undefined ? undefined : placeIn(page.cursor);
+    const members = await this.#queue.candidates({ after, limit: limit + 1 });
+    return pageOf(members, limit, ({ place }) => [place.tenureStart, place.userId], toCandidate);
   }
 
-  async validateWinner(userId: string, reader: Reader = this.#database.reader): Promise<Validation> {
-    const [member] = await findMembers(reader, [userId]);
+  async validateWinner(userId: string): Promise<Validation> {
+    const [member] = await this.#queue.find([userId]);
     return member ? validateMember(member) : NOT_IN_QUEUE;
   }
 
@@ -119,20 +127,23 @@ export class WinnerSelector {
       await lockInitiation(tx);
       // Read before the funding: what is awarded in between then takes the same tranche, and the index refuses one.
       const taken = await takenTranches(tx);
+      await this.#queue.settle(tx);
+      const queue = this.#queue.settled(tx);
       const verdict = await this.#eligibility.judge(tx);
       assertFunded(verdict, userIds.length);
-      const chosen = await chosenMembers(tx, userIds);
-      const skipped = passedOver(
-        chosen,
-        await listAhead(tx, Math.max(...chosen.map((member) => member.queuePosition))),
-      );
+      const chosen = await chosenMembers(queue, userIds);
+      const skipped = await findPassedOver(queue, chosen);
       assertOrder(skipped, choice.overrideReason);
       const tranches = freeTranches(taken, chosen.length);
       const views: PayoutView[] = [];
       for (const [index, member] of chosen.entries()) {
         const tranche = tranches[index];
         if (tranche === undefined) throw new Error('Fewer tranches than members.');
-        const snapshot = this.#snapshot(member, verdict, tranche, skipped, choice.overrideReason);
+        const snapshot = {
+          ...this.#snapshot(member, verdict, tranche, choice.overrideReason),
+          // Of the chosen, who come in queue order, `index` stand ahead of this one.
+          ...passedOverFor(member, index, skipped),
+        };
         views.push(await this.#create(tx, actor, member, snapshot, choice.paymentMethod ?? 'ach'));
       }
       return views;
@@ -211,10 +222,8 @@ export class WinnerSelector {
     member: QueueMember,
     verdict: Verdict,
     fundingTranche: number,
-    skipped: readonly QueueMember[],
     overrideReason: string | undefined,
-  ): EligibilitySnapshot {
-    const ahead = skipped.filter(({ queuePosition }) => queuePosition < member.queuePosition);
+  ): Omit<EligibilitySnapshot, 'passedOverCount' | 'passedOver'> {
     return {
       totalRevenue: dollars(verdict.revenueCents),
       companyAgeMonths: verdict.companyAgeMonths,
@@ -231,29 +240,16 @@ export class WinnerSelector {
       fundingTranche,
       rewardPerWinner: dollars(this.#reward.rewardPerWinnerCents),
       ...(overrideReason === undefined ? {} : { overrideReason }),
-      passedOverCount: ahead.length,
-      passedOver: ahead.slice(0, NAMED_IN_SNAPSHOT).map((other) => {
-        const validation = validateMember(other);
-        return {
-          userId: other.userId,
-          queuePosition: other.queuePosition,
-          valid: validation.isValid,
-          reasons: validation.errors,
-        };
-      }),
     };
   }
 }
 
 /** Throws VALIDATION_ERROR for a cursor that this service never gave. */
-function positionIn(cursor: string): number {
-  const [position] = decodeCursor(cursor, 1);
-  if (!Number.isSafeInteger(position)) throw invalidCursor();
-  return Number(position);
+function placeIn(cursor: string): QueuePlace {
+  const place = placeFrom(decodeCursor(cursor, 2));
+  if (!place) throw invalidCursor();
+  return place;
 }
-
-/** For the eligibility check, which counts candidates without knowing the queue. */
-export const candidateCount = { countCandidates };
 
 function assertFunded(verdict: Verdict, wanted: number): void {
   if (!verdict.companyQualifies) {
@@ -268,8 +264,8 @@ function assertFunded(verdict: Verdict, wanted: number): void {
   }
 }
 
-async function chosenMembers(tx: Tx, userIds: readonly string[]): Promise<QueueMember[]> {
-  const found = await findMembers(tx, userIds);
+async function chosenMembers(queue: SettledQueue, userIds: readonly string[]): Promise<QueueMember[]> {
+  const found = await queue.find(userIds);
   const winners = userIds.map((userId) => {
     const member = found.find((other) => other.userId === userId);
     return { userId, member, validation: member ? validateMember(member) : NOT_IN_QUEUE };
@@ -283,8 +279,39 @@ async function chosenMembers(tx: Tx, userIds: readonly string[]): Promise<QueueM
   );
 }
 
-function assertOrder(skipped: readonly QueueMember[], overrideReason: string | undefined): void {
-  const valid = skipped.filter((member) => validateMember(member).isValid);
+/** `chosen` in queue order. Reads no more than what is named, however far back they stand. */
+async function findPassedOver(queue: SettledQueue, chosen: readonly QueueMember[]): Promise<PassedOver> {
+  const before = chosen.at(-1)?.place;
+  const limit = NAMED_IN_SNAPSHOT + chosen.length;
+  const first = await queue.candidates({ before, limit });
+  const firstValid = await queue.candidates({ before, limit, isValid: true });
+  return {
+    first: passedOver(chosen, first),
+    firstValid: passedOver(chosen, firstValid),
+    candidatesAhead: await queue.countAhead(chosen.map(({ userId }) => userId)),
+  };
+}
+
+/** What the snapshot of a chosen member keeps; `chosenAhead` of those ahead were chosen with them. */
+function passedOverFor(
+  member: QueueMember,
+  chosenAhead: number,
+  { first, candidatesAhead }: PassedOver,
+): Pick<EligibilitySnapshot, 'passedOverCount' | 'passedOver'> {
+  return {
+    passedOverCount: (candidatesAhead.get(member.userId) ?? 0) - chosenAhead,
+    passedOver: first
+      .filter(({ queuePosition }) => queuePosition < member.queuePosition)
+      .slice(0, NAMED_IN_SNAPSHOT)
+      .map((other) => {
+        const { isValid, errors } = validateMember(other);
+        return { userId: other.userId, queuePosition: other.queuePosition, valid: isValid, reasons: errors };
+      }),
+  };
+}
+
+function assertOrder({ firstValid }: PassedOver, overrideReason: string | undefined): void {
+  const valid = firstValid.filter((member) => validateMember(member).isValid);
   if (valid.length === 0 || overrideReason !== undefined) return;
   throw new DomainError(
     'QUEUE_ORDER_OVERRIDE_REQUIRED',

@@ -1,0 +1,236 @@
+import { sql, type SQL } from 'drizzle-orm';
+import type { Reader, Tx } from '../db/client.ts';
+import { centsFromDecimal } from '../kernel/money.ts';
+import type { QueueMember, QueuePlace, QueueTotals } from './queue-member.ts';
+
+/** What was read, and whether at that moment somebody waited for a fold: then it was not exact. */
+export interface Glance<T> {
+  isWaiting: boolean;
+  value: T;
+}
+
+/** A row as the driver gives it: text, numbers and booleans. A type and not an interface, as `execute` wants an index. */
+type MemberRow = {
+  is_waiting: boolean;
+  user_id: string | null;
+  email: string;
+  full_name: string | null;
+  queue_position: string;
+  tenure_start: string;
+  last_payment: string;
+  payments: number;
+  lifetime_total: string;
+  subscription_status: string;
+  has_payout: boolean;
+  kyc_verified: boolean;
+  tenure_number: number;
+};
+
+const IS_WAITING = sql`EXISTS (SELECT FROM queue_touched)`;
+
+/** The newest identity check counts. */
+const KYC_VERIFIED = sql`coalesce((
+  SELECT k.status = 'verified' FROM kyc_verification k WHERE k.user_id = z.user_id
+   ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false)`;
+
+const COLUMNS = sql`z.user_id, u.email, nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), '') AS full_name,
+  z.queue_position, to_char(z.tenure_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS tenure_start,
+  z.last_payment, z.payments, z.lifetime_total, z.subscription_status, z.has_payout, z.tenure_number`;
+
+const place = ({ tenureStart, userId }: QueuePlace): SQL =>
+  sql`(${tenureStart}::timestamptz, ${userId}::uuid)`;
+
+/** How many of `kind` stand before or at `m`: the days before, and a count within the day. */
+const rankOf = (kind: 'members' | 'candidates'): SQL => sql`(
+  SELECT coalesce(sum(d.${sql.identifier(kind)}), 0) FROM queue_days d
+   WHERE d.day < (m.tenure_start AT TIME ZONE 'UTC')::date) + (
+  SELECT count(*) FROM queue_members o
+   WHERE o.${sql.identifier(kind === 'members' ? 'in_queue' : 'is_candidate')}
+     AND o.tenure_start >= ((m.tenure_start AT TIME ZONE 'UTC')::date)::timestamp AT TIME ZONE 'UTC'
+     AND (o.tenure_start, o.user_id) <= (m.tenure_start, m.user_id))`;
+
+export interface CandidateQuery {
+  after?: QueuePlace | undefined;
+  before?: QueuePlace | undefined;
+  /** Leaves out whom the rules would refuse. */
+  isValid?: boolean;
+  limit: number;
+}
+
+/**
+ * Candidates in queue order. The first one's position is looked up; those of the others follow by counting who stands
+ * between. The order is spelled out by its columns, as PostgreSQL 15 does not know that positions only grow.
+ */
+export async function readCandidates(reader: Reader, query: CandidateQuery): Promise<Glance<QueueMember[]>> {
+  const bounds = [
+    ...(query.after ? [sql`AND (m.tenure_start, m.user_id) > ${place(query.after)}`] : []),
+    ...(query.before ? [sql`AND (m.tenure_start, m.user_id) < ${place(query.before)}`] : []),
+  ];
+  const rows = await reader.execute<MemberRow>(sql`
+    WITH first AS MATERIALIZED (
+      SELECT m.tenure_start, m.user_id FROM queue_members m WHERE m.is_candidate ${sql.join(bounds, sql` `)}
+       ORDER BY m.tenure_start, m.user_id LIMIT 1
+    ), base AS MATERIALIZED (
+      SELECT m.tenure_start, m.user_id, ${rankOf('members')} AS queue_position FROM first m
+    )
+    SELECT ${IS_WAITING} AS is_waiting, page.* FROM (SELECT) one LEFT JOIN LATERAL (
+      SELECT ${COLUMNS}, ${KYC_VERIFIED} AS kyc_verified
+        FROM (SELECT m.*, (SELECT b.queue_position FROM base b) - 1
+                       + row_number() OVER (ORDER BY m.tenure_start, m.user_id) AS queue_position
+                FROM queue_members m
+               WHERE m.in_queue AND (m.tenure_start, m.user_id) >=
+                     ((SELECT b.tenure_start FROM base b), (SELECT b.user_id FROM base b))
+                     ${query.before ? sql`AND (m.tenure_start, m.user_id) < ${place(query.before)}` : sql``}) z
+        JOIN users u ON u.id = z.user_id
+       WHERE z.is_candidate ${query.isValid ? sql`AND z.payments >= 12 AND ${KYC_VERIFIED}` : sql``}
+       ORDER BY z.tenure_start, z.user_id LIMIT ${query.limit}) page ON true
+     ORDER BY page.queue_position`);
+  return glanceAt(rows);
+}
+
+/** In queue order; those who are not in it are missing. */
+export async function findMembers(
+  reader: Reader,
+  userIds: readonly string[],
+): Promise<Glance<QueueMember[]>> {
+  const ids = sql.join(
+    userIds.map((id) => sql`${id}::uuid`),
+    sql`, `,
+  );
+  const rows = await reader.execute<MemberRow>(sql`
+    SELECT ${IS_WAITING} AS is_waiting, found.* FROM (SELECT) one LEFT JOIN LATERAL (
+      SELECT ${COLUMNS}, ${KYC_VERIFIED} AS kyc_verified
+        FROM (SELECT m.*, ${rankOf('members')} AS queue_position
+                FROM queue_members m WHERE m.in_queue AND m.user_id IN (${ids})) z
+        JOIN users u ON u.id = z.user_id) found ON true
+     ORDER BY found.queue_position`);
+  return glanceAt(rows);
+}
+
+/** How many candidates stand ahead of each of these members. */
+export async function countAhead(reader: Reader, userIds: readonly string[]): Promise<Map<string, number>> {
+  const ids = sql.join(
+    userIds.map((id) => sql`${id}::uuid`),
+    sql`, `,
+  );
+  const rows = await reader.execute<{ user_id: string; ahead: string }>(sql`
+    SELECT m.user_id, ${rankOf('candidates')} - m.is_candidate::integer AS ahead
+      FROM queue_members m WHERE m.in_queue AND m.user_id IN (${ids})`);
+  return new Map(rows.map((row) => [row.user_id, Number(row.ahead)]));
+}
+
+export async function readTotals(reader: Reader): Promise<Glance<QueueTotals>> {
+  const [row] = await reader.execute<{
+    is_waiting: boolean;
+    revenue: string;
+    candidates: string;
+    live_payouts: string;
+    live_gross: string;
+  }>(sql`SELECT ${IS_WAITING} AS is_waiting, revenue, candidates, live_payouts, live_gross FROM queue_totals`);
+  if (!row) throw new Error('queue_totals has lost its row.');
+  return {
+    isWaiting: row.is_waiting,
+    value: {
+      revenueCents: centsFromDecimal(row.revenue),
+      candidates: Number(row.candidates),
+      livePayouts: Number(row.live_payouts),
+      liveGrossCents: centsFromDecimal(row.live_gross),
+    },
+  };
+}
+
+/** Folds what is logged. False where the main app's tables are not watched, and so nothing was logged. */
+export async function fold(reader: Reader): Promise<boolean> {
+  const [row] = await reader.execute<{ watched: boolean }>(sql`SELECT queue_fold() AS watched`);
+  return row?.watched === true;
+}
+
+/** Sixteenths of all members, so that no statement takes long. */
+const SLICES = Array.from('0123456789abcdef', (digit) => ({
+  low: `${digit}0000000-0000-0000-0000-000000000000`,
+  high: `${digit}fffffff-ffff-ffff-ffff-ffffffffffff`,
+}));
+export type Slice = (typeof SLICES)[number];
+export const slices: readonly Slice[] = SLICES;
+
+/** Logs the members of a slice of whom the rollup says something else than the tables, and counts them. */
+export async function touchDrifted(tx: Tx | Reader, { low, high }: Slice): Promise<number> {
+  const [row] = await tx.execute<{ count: string }>(
+    sql`SELECT queue_touch_drifted(${low}::uuid, ${high}::uuid) AS count`,
+  );
+  return Number(row?.count);
+}
+
+/** Up to `limit` members of the slice of whom the rollup says something else than the tables, and how many there are. */
+export async function findDrifted(
+  reader: Reader,
+  { low, high }: Slice,
+  limit: number,
+): Promise<{ count: number; userIds: string[] }> {
+  const rows = await reader.execute<{ user_id: string; count: string }>(sql`
+    SELECT d AS user_id, count(*) OVER () AS count FROM queue_drifted(${low}::uuid, ${high}::uuid) d
+     ORDER BY d LIMIT ${limit}`);
+  return { count: Number(rows[0]?.count ?? 0), userIds: rows.map((row) => row.user_id) };
+}
+
+/** The days and totals that are not what the members add up to. */
+export async function findWrongSums(reader: Reader): Promise<string[]> {
+  const rows = await reader.execute<{ name: string }>(sql`
+    WITH counted AS (
+      SELECT (tenure_start AT TIME ZONE 'UTC')::date AS day, count(*) AS members,
+             count(*) FILTER (WHERE is_candidate) AS candidates
+        FROM queue_members WHERE in_queue GROUP BY 1
+    ), summed AS (
+      SELECT coalesce(sum(revenue), 0) AS revenue, count(*) FILTER (WHERE in_queue) AS members,
+             count(*) FILTER (WHERE is_candidate) AS candidates, coalesce(sum(live_payouts), 0) AS live_payouts,
+             coalesce(sum(live_gross), 0) AS live_gross FROM queue_members
+    )
+    SELECT 'day ' || coalesce(c.day, d.day)::text AS name FROM counted c FULL JOIN queue_days d ON d.day = c.day
+     WHERE (coalesce(c.members, 0), coalesce(c.candidates, 0))
+           IS DISTINCT FROM (coalesce(d.members, 0), coalesce(d.candidates, 0))
+    UNION ALL
+    SELECT 'totals' FROM summed s
+     WHERE NOT EXISTS (SELECT FROM queue_totals t
+                        WHERE (t.revenue, t.members, t.candidates, t.live_payouts, t.live_gross)
+                            = (s.revenue, s.members, s.candidates, s.live_payouts, s.live_gross))
+     ORDER BY 1`);
+  return rows.map((row) => row.name);
+}
+
+export async function recount(reader: Reader): Promise<void> {
+  await reader.execute(sql`SELECT queue_recount()`);
+}
+
+export async function isWatched(reader: Reader): Promise<boolean> {
+  const [row] = await reader.execute<{ watched: boolean }>(sql`SELECT queue_watched() AS watched`);
+  return row?.watched === true;
+}
+
+const glanceAt = (rows: Iterable<MemberRow>): Glance<QueueMember[]> => {
+  const all = [...rows];
+  return {
+    isWaiting: all[0]?.is_waiting === true,
+    value: all.filter((row) => row.user_id !== null).map(memberFromRow),
+  };
+};
+
+function memberFromRow(row: MemberRow): QueueMember {
+  const userId = row.user_id ?? '';
+  return {
+    userId,
+    email: row.email,
+    fullName: row.full_name ?? '',
+    queuePosition: Number(row.queue_position),
+    tenureStartDate: new Date(row.tenure_start),
+    lastPaymentDate: new Date(row.last_payment),
+    totalPayments: row.payments,
+    lifetimeTotalCents: centsFromDecimal(row.lifetime_total),
+    subscriptionStatus: row.subscription_status,
+    isEligible: row.subscription_status === 'active',
+    meetsTimeRequirement: row.payments >= 12,
+    hasReceivedPayout: row.has_payout,
+    kycVerified: row.kyc_verified,
+    tenureNumber: row.tenure_number,
+    place: { tenureStart: row.tenure_start, userId },
+  };
+}
