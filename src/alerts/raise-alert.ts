@@ -17,7 +17,8 @@ export type AlertCategory =
   | 'removal_after_return'
   | 'eligibility_check_failed'
   | 'job_failed'
-  | 'audit_broken';
+  | 'audit_broken'
+  | 'queue_drift';
 
 export interface Alert {
   severity: AlertSeverity;
