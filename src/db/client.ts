@@ -4,6 +4,7 @@ import postgres from 'postgres';
 import { crashPoint } from '../kernel/crash-points.ts';
 import { databaseSocket } from './database-socket.ts';
 import { domainErrorFromDatabase, isConnectionFailure, isLostConnection, isRetryable } from './errors.ts';
+import { preparing } from './prepared-statements.ts';
 import * as schema from './schema/index.ts';
 
 type Db = PostgresJsDatabase<typeof schema>;
@@ -51,13 +52,15 @@ export class Database {
         TimeZone: 'UTC',
         // Compiling a plan costs more than any of our statements takes.
         jit: false,
+        // Statements are prepared to save a round trip, not to be planned without their values.
+        plan_cache_mode: 'force_custom_plan',
         statement_timeout: 30_000,
         lock_timeout: 10_000,
         idle_in_transaction_session_timeout: 30_000,
         ...(options.role ? { role: options.role } : {}),
       },
     });
-    this.drizzle = drizzle(this.sql, { schema });
+    this.drizzle = drizzle(preparing(this.sql), { schema });
   }
 
   /** For reading: the pool, or the transaction that encloses the request. */

@@ -112,4 +112,14 @@ describe('Database.enclose', () => {
     });
     expect(await notes('after a failed part')).toBe(1);
   });
+
+  it('prepares a statement once on a connection, and plans it for its values', async () => {
+    const prepared = await database.transaction(async (tx) => {
+      for (const note of ['first', 'second', 'third'])
+        await tx.execute(sql`SELECT count(*) FROM tries WHERE note = ${note}`);
+      return tx.execute(sql`SELECT generic_plans, custom_plans FROM pg_prepared_statements
+        WHERE statement LIKE 'SELECT count(*) FROM tries%'`);
+    });
+    expect([...prepared]).toEqual([{ generic_plans: '0', custom_plans: '3' }]);
+  });
 });

@@ -1,4 +1,4 @@
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 
 export interface Answer<T = any> {
   status: number;
@@ -8,7 +8,7 @@ export interface Answer<T = any> {
 
 /** Someone who calls the service over HTTP; without a token, a stranger. */
 export class Caller {
-  readonly #url: string;
+  readonly #address: { hostname: string; port: string };
   readonly #token: string | undefined;
   readonly email: string;
   readonly userId: string;
@@ -16,7 +16,8 @@ export class Caller {
   readonly adminId: number;
 
   constructor(url: string, who: { token?: string; email?: string; userId?: string; adminId?: number } = {}) {
-    this.#url = url;
+    const { hostname, port } = new URL(url);
+    this.#address = { hostname, port };
     this.#token = who.token;
     this.email = who.email ?? '';
     this.userId = who.userId ?? '';
@@ -36,42 +37,17 @@ export class Caller {
   }
 
   async pdf(path: string): Promise<{ status: number; content: Buffer; headers: Headers }> {
-    const answer = await fetch(`${this.#url}${path}`, { headers: this.#headers() });
-    return {
-      status: answer.status,
-      content: Buffer.from(await answer.arrayBuffer()),
-      headers: answer.headers,
-    };
+    return this.#exchange('GET', pathOf(path), {});
   }
 
   /** Sends exactly these headers and bytes. */
-  raw(
+  async raw(
     method: string,
     path: string,
     headers: Record<string, string>,
     body?: string | Buffer,
   ): Promise<Answer> {
-    const { hostname, port } = new URL(this.#url);
-    return new Promise((resolve, reject) => {
-      const request = httpRequest(
-        { hostname, port, method, path, headers: { ...this.#headers(), ...headers } },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('end', () => {
-            const text = Buffer.concat(chunks).toString('utf8');
-            const answerHeaders = new Headers(
-              Object.entries(response.headers).map(
-                ([name, value]) => [name, String(value)] as [string, string],
-              ),
-            );
-            resolve({ status: response.statusCode ?? 0, headers: answerHeaders, body: parsed(text) });
-          });
-        },
-      );
-      request.on('error', reject);
-      request.end(body);
-    });
+    return answerOf(await this.#exchange(method, path, headers, body));
   }
 
   #headers(): Record<string, string> {
@@ -79,18 +55,67 @@ export class Caller {
   }
 
   async #call(method: string, path: string, body: unknown, headers: Record<string, string>): Promise<Answer> {
-    const answer = await fetch(`${this.#url}${path}`, {
-      method,
-      redirect: 'manual',
-      headers: {
-        ...this.#headers(),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return { status: answer.status, headers: answer.headers, body: parsed(await answer.text()) };
+    const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    return answerOf(await this.#exchange(method, pathOf(path), { ...type, ...headers }, text));
   }
+
+  /** By `node:http`, whose agent keeps connections: `fetch` takes more of the processor than what it asks for. */
+  #exchange(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body?: string | Buffer,
+  ): Promise<Exchange> {
+    const { hostname, port } = this.#address;
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(
+        { hostname, port, method, path, headers: { ...this.#headers(), ...headers } },
+        (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
+          response.on('end', () => resolve(new Exchange(response, Buffer.concat(chunks))));
+        },
+      );
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+}
+
+class Exchange {
+  readonly status: number;
+  readonly content: Buffer;
+  readonly #rawHeaders: string[];
+
+  constructor(response: IncomingMessage, content: Buffer) {
+    this.status = response.statusCode ?? 0;
+    this.content = content;
+    this.#rawHeaders = response.rawHeaders;
+  }
+
+  /** Made when they are asked for, which is seldom. */
+  get headers(): Headers {
+    const headers = new Headers();
+    for (let index = 0; index < this.#rawHeaders.length; index += 2)
+      headers.append(this.#rawHeaders[index] ?? '', this.#rawHeaders[index + 1] ?? '');
+    return headers;
+  }
+}
+
+const answerOf = (exchange: Exchange): Answer => ({
+  status: exchange.status,
+  body: parsed(exchange.content.toString('utf8')),
+  get headers() {
+    return exchange.headers;
+  },
+});
+
+/** As a browser would send it: escaped, and without dots that lead upwards. */
+function pathOf(path: string): string {
+  const { pathname, search } = new URL(path, 'http://service');
+  return `${pathname}${search}`;
 }
 
 function parsed(text: string): unknown {
