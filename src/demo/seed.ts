@@ -35,7 +35,6 @@ export async function seedDemo(config: Config, url: string): Promise<void> {
         ...config.email,
         provider: 'outbox',
         outboxDirectory: outboxOf(config),
-        production: false,
       }),
     );
     const services = createServices({

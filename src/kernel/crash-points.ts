@@ -20,7 +20,15 @@ export const CRASH_POINTS = [
   'before-answer',
   'after-answer',
 ] as const;
-export type CrashPoint = (typeof CRASH_POINTS)[number];
+
+/** Where `npm run mail:prove` kills it: on the way of a message out of the queue, in their order. */
+export const DELIVERY_CRASH_POINTS = [
+  'message-taken',
+  'message-rendered',
+  'message-handed-over',
+  'message-recorded',
+] as const;
+export type CrashPoint = (typeof CRASH_POINTS)[number] | (typeof DELIVERY_CRASH_POINTS)[number];
 
 let armed: { point: CrashPoint; passes: number } | undefined;
 

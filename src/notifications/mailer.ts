@@ -9,7 +9,8 @@ export interface MailerOptions {
   smtpUrl?: string;
   sendgridApiKey?: string;
   outboxDirectory: string;
-  production: boolean;
+  /** Send nothing over a connection that did not become TLS. */
+  requireTls: boolean;
 }
 
 // Click and open tracking rewrite links to pass through SendGrid: a signed link is nobody else's to read.
@@ -27,7 +28,7 @@ export function createMailer(options: MailerOptions): Mailer {
       return new OutboxMailer(options.outboxDirectory);
     case 'smtp':
       if (!options.smtpUrl) throw new Error('SMTP_URL is missing');
-      return new SmtpMailer({ ...smtpServerFromUrl(options.smtpUrl), requireTls: options.production });
+      return new SmtpMailer({ ...smtpServerFromUrl(options.smtpUrl), requireTls: options.requireTls });
     case 'sendgrid':
       if (!options.sendgridApiKey) throw new Error('SENDGRID_API_KEY is missing');
       return new SmtpMailer({

@@ -1,33 +1,43 @@
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
-import { recordAudit } from '../audit/record-audit.ts';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import type { Database, Tx } from '../db/client.ts';
-import { actorLabel, systemActor, type Actor, type CallerActor } from '../kernel/actor.ts';
+import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
+import { composeMail } from './compose-mail.ts';
+import { tellOfDeadMail } from './dead-letters.ts';
 import type { Links } from './links.ts';
 import { MailRefused, type Mailer } from './mailer.ts';
-import { renderMail, type MailModels, type TemplateName } from './mail-templates.ts';
 import {
-  appendToTrail,
+  abandonMail,
+  addMails,
+  failMail,
+  finishMail,
+  hastenMails,
+  LEASE_SECONDS,
+  requeueMail,
+  takeMails,
+} from './mail-queue.ts';
+import {
+  beginAttempt,
   changeNotification,
-  claimDue,
-  findPayeeName,
-  findRecipient,
+  dueIds,
+  failAttempt,
   listNotifications,
   lockNotification,
+  lockNotifications,
+  unqueuedIds,
   type NotificationFilter,
   type NotificationRow,
 } from './notification-store.ts';
-import { enqueueForStaff } from './outbox.ts';
+import { recordDelivery } from './record-delivery.ts';
 
-const SELF = systemActor('notification-service');
-const BATCH = 20;
-const LEASE_MS = 120_000;
-/** Three retries at five-minute intervals (design document, Retry Strategy). */
-const RETRIES = 3;
-const RETRY_AFTER_MS = 300_000;
+/** Messages that one instance sends at a time. */
+const AT_ONCE = 4;
+const ADOPT_AT_ONCE = 1000;
+const INTERRUPTED = 'The service stopped during the attempt: the message may have arrived.';
 
 export interface NotificationView {
   id: string;
@@ -42,14 +52,19 @@ export interface NotificationView {
   sentAt: string | null;
 }
 
-/** Delivers what the outbox holds: at least once, with a fixed Message-ID, recorded before and after each attempt. */
+interface Attempt {
+  notification: NotificationRow;
+  isLast: boolean;
+}
+
+/** Delivers what is queued: at least once, with a fixed Message-ID, recorded before and after each attempt. */
 export class NotificationService {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #mailer: Mailer;
   readonly #links: Links;
   readonly #logger: Logger;
-  readonly #from: string;
+  readonly #settings: { from: string; retrySeconds: number };
 
   constructor(deps: {
     database: Database;
@@ -57,32 +72,84 @@ export class NotificationService {
     mailer: Mailer;
     links: Links;
     logger: Logger;
-    from: string;
+    settings: { from: string; retrySeconds: number };
   }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#mailer = deps.mailer;
     this.#links = deps.links;
     this.#logger = deps.logger;
-    this.#from = deps.from;
+    this.#settings = deps.settings;
   }
 
-  /** Sends everything that is due. Returns how many attempts it made. */
-  async deliverDue(): Promise<number> {
+  /**
+   * Sends what the queue has due, and tells the admins of what it gave up. Returns how many attempts it made. Once
+   * `signal` is aborted it ends after the messages that are being sent.
+   */
+  async deliver(signal?: AbortSignal): Promise<number> {
     let attempts = 0;
-    for (;;) {
-      const now = this.#clock.now();
-      const leaseUntil = new Date(now.getTime() + LEASE_MS);
-      const claimed = await this.#database.transaction((tx) => claimDue(tx, now, leaseUntil, BATCH));
-      for (const notification of claimed) await this.#attempt(notification);
-      attempts += claimed.length;
-      if (claimed.length < BATCH) return attempts;
+    while (!signal?.aborted) {
+      const { taken, begun } = await this.#database.transaction((tx) => this.#take(tx));
+      const ends = await Promise.allSettled(begun.map((attempt) => this.#attempt(attempt)));
+      const broken = ends.find((end) => end.status === 'rejected');
+      if (broken) throw broken.reason;
+      attempts += begun.length;
+      if (taken < AT_ONCE) break;
     }
+    while (!signal?.aborted) {
+      if (!(await this.#database.transaction((tx) => tellOfDeadMail(tx, this.#clock.now())))) break;
+    }
+    return attempts;
   }
 
-  async #attempt(notification: NotificationRow): Promise<void> {
+  /** The same by this service's clock, which may have been moved: the queue goes by the database's. */
+  async deliverDue(): Promise<number> {
+    await this.#database.transaction(async (tx) => hastenMails(tx, await dueIds(tx, this.#clock.now())));
+    return this.deliver();
+  }
+
+  /** Queues messages that are to be sent and are in no queue, such as those of an older version. Returns how many. */
+  async adoptUnqueued(): Promise<number> {
+    return this.#database.transaction(async (tx) => {
+      const ids = await unqueuedIds(tx, ADOPT_AT_ONCE);
+      await addMails(tx, ids);
+      return ids.length;
+    });
+  }
+
+  /** Takes messages and notes that an attempt begins, before anything leaves. */
+  async #take(tx: Tx): Promise<{ taken: number; begun: Attempt[] }> {
+    const mails = await takeMails(tx, AT_ONCE);
+    const rows = await lockNotifications(
+      tx,
+      mails.map(({ notificationId }) => notificationId),
+    );
+    const at = this.#clock.now();
+    const retryAt = this.#later(LEASE_SECONDS + this.#settings.retrySeconds);
+    const begun: Attempt[] = [];
+    for (const { notificationId, isLast } of mails) {
+      const row = rows.find(({ id }) => id === notificationId);
+      if (row?.status === 'sending')
+        await recordDelivery(tx, row, { action: 'interrupted', at, error: INTERRUPTED });
+      if (row?.status === 'queued' || row?.status === 'sending')
+        begun.push({ notification: await beginAttempt(tx, row.id, retryAt), isLast });
+      else await finishMail(tx, notificationId);
+    }
+    return { taken: mails.length, begun };
+  }
+
+  async #attempt({ notification, isLast }: Attempt): Promise<void> {
     try {
-      await this.#send(notification);
+      crashPoint('message-taken');
+      const { reader } = this.#database;
+      const mail = await composeMail(notification, {
+        reader,
+        links: this.#links,
+        from: this.#settings.from,
+      });
+      crashPoint('message-rendered');
+      await this.#mailer.send(mail);
+      crashPoint('message-handed-over');
     } catch (error) {
       this.#logger.warn('A message was not delivered.', {
         notificationId: notification.id,
@@ -90,86 +157,35 @@ export class NotificationService {
         attempt: notification.attempts,
         ...errorFields(error),
       });
-      await this.#database.transaction((tx) => this.#recordFailure(tx, notification, error));
-      return;
+      return this.#database.transaction((tx) => this.#fail(tx, notification, isLast, error));
     }
     await this.#database.transaction(async (tx) => {
-      const sentAt = this.#clock.now();
-      await changeNotification(tx, notification.id, {
-        status: 'sent',
-        sentAt,
-        leaseUntil: null,
-        lastError: null,
-      });
-      await this.#record(tx, notification, 'sent', SELF);
+      const at = this.#clock.now();
+      await changeNotification(tx, notification.id, { status: 'sent', sentAt: at, lastError: null });
+      await finishMail(tx, notification.id);
+      await closeAlert(tx, 'dead_letter', notification.id, at);
+      await recordDelivery(tx, notification, { action: 'sent', at });
     });
+    crashPoint('message-recorded');
   }
 
-  async #send(notification: NotificationRow): Promise<void> {
-    const { userId, payoutId } = notification;
-    const template = notification.template as TemplateName;
-    const recipient = await findRecipient(this.#database.reader, userId);
-    if (!recipient) throw new MailRefused('There is no such user.', true);
-    const model = {
-      ...notification.data,
-      recipientName: recipient.name,
-      link: await this.#links.linkFor(template, userId, payoutId),
-      ...(payoutId === null
-        ? {}
-        : { payoutId, payeeName: await findPayeeName(this.#database.reader, payoutId) }),
-    } as MailModels[TemplateName];
-    await this.#mailer.send({
-      ...renderMail(template, model),
-      messageId: notification.messageId,
-      to: recipient,
-      from: this.#from,
-      date: notification.createdAt,
-    });
-  }
-
-  async #recordFailure(tx: Tx, notification: NotificationRow, error: unknown): Promise<void> {
-    const now = this.#clock.now();
+  async #fail(tx: Tx, notification: NotificationRow, isLast: boolean, error: unknown): Promise<void> {
     const permanent = error instanceof MailRefused && error.permanent;
     const lastError = (error instanceof Error ? error.message : String(error)).slice(0, 300);
-    const again = !permanent && notification.attempts <= RETRIES;
-    await changeNotification(tx, notification.id, {
-      status: again ? 'queued' : 'failed',
-      leaseUntil: null,
+    const failed = await failAttempt(tx, notification, {
+      status: permanent || isLast ? 'failed' : 'queued',
       lastError,
-      nextAttemptAt: new Date(now.getTime() + RETRY_AFTER_MS),
+      nextAttemptAt: this.#later(this.#settings.retrySeconds),
     });
-    await this.#record(tx, notification, 'failed', SELF, lastError);
-    if (!again) await this.#deadLetter(tx, notification, lastError, now);
+    // Slower than its lease: another worker has begun an attempt of its own, and what comes of that counts.
+    if (!failed) return;
+    if (permanent) await abandonMail(tx, notification.id);
+    else await failMail(tx, notification.id, lastError);
+    await recordDelivery(tx, notification, { action: 'failed', at: this.#clock.now(), error: lastError });
   }
 
-  async #deadLetter(tx: Tx, notification: NotificationRow, reason: string, at: Date): Promise<void> {
-    const isNew = await raiseAlert(tx, {
-      severity: 'warning',
-      category: 'dead_letter',
-      title: 'A message could not be delivered',
-      message: `The message "${notification.template}" was given up after ${notification.attempts} attempts: ${reason}`,
-      details: { notificationId: notification.id, payoutId: notification.payoutId },
-      subject: notification.id,
-      at,
-    });
-    // A message about undelivered messages that cannot be delivered would go on for ever.
-    if (!isNew || notification.template === 'dead-letter') return;
-    const recipient = await findRecipient(tx, notification.userId);
-    await enqueueForStaff(
-      tx,
-      { roles: ['admin'] },
-      {
-        template: 'dead-letter',
-        ...(notification.payoutId === null ? {} : { payoutId: notification.payoutId }),
-        data: {
-          messageName: notification.template,
-          recipient: recipient?.address ?? notification.userId,
-          attempts: String(notification.attempts),
-          reason,
-        },
-        at,
-      },
-    );
+  #later(seconds: number): Date {
+    return new Date(this.#clock.now().getTime() + seconds * 1000);
   }
 
   async list(
@@ -201,39 +217,11 @@ export class NotificationService {
         // One that arrived before would be taken for a copy of itself under the same id.
         ...(notification.status === 'sent' ? { messageId: `${id}.${at.getTime()}@payout-service` } : {}),
       });
+      await requeueMail(tx, id);
       await closeAlert(tx, 'dead_letter', id, at);
-      await this.#record(tx, notification, 'requeued', actor);
+      await recordDelivery(tx, notification, { action: 'requeued', at, actor });
       return viewOf(row);
     });
-  }
-
-  async #record(
-    tx: Tx,
-    notification: NotificationRow,
-    action: string,
-    actor: Actor,
-    error?: string,
-  ): Promise<void> {
-    const at = this.#clock.now();
-    const details = { template: notification.template, attempt: notification.attempts };
-    await recordAudit(tx, {
-      actor,
-      at,
-      entityType: 'notification',
-      entityId: notification.id,
-      action,
-      success: error === undefined,
-      ...(error === undefined ? {} : { errorMessage: error }),
-      newValues: { ...details, ...(notification.payoutId ? { payoutId: notification.payoutId } : {}) },
-    });
-    if (notification.payoutId === null) return;
-    const entry = {
-      action: `message_${action}`,
-      actor: actorLabel(actor),
-      timestamp: at.toISOString(),
-      details,
-    };
-    await appendToTrail(tx, notification.payoutId, entry);
   }
 
   isUp(): Promise<boolean> {

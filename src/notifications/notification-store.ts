@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, inArray, isNull, lte, lt, or, sql, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray, lte, not, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import {
   notifications,
@@ -9,6 +9,7 @@ import {
 } from '../db/schema/index.ts';
 import { UUID_PATTERN } from '../kernel/ids.ts';
 import { cursorInstant, decodeCursor, invalidCursor } from '../kernel/paging.ts';
+import { isInQueue } from './mail-queue.ts';
 
 export type NotificationRow = typeof notifications.$inferSelect;
 
@@ -42,37 +43,54 @@ function after(cursor: string): SQL {
   return sql`(${notifications.createdAt}, ${notifications.id}) < (${cursorInstant(createdAt).toISOString()}::timestamptz, ${id}::uuid)`;
 }
 
-/** Takes messages that are due, for as long as the lease lasts; a worker that dies loses them to another. */
-export async function claimDue(
+export async function lockNotifications(tx: Tx, ids: readonly string[]): Promise<NotificationRow[]> {
+  if (ids.length === 0) return [];
+  const theirs = inArray(notifications.id, [...ids]);
+  return tx.select().from(notifications).where(theirs).orderBy(asc(notifications.id)).for('update');
+}
+
+/** Notes the beginning of an attempt. `retryAt`: when another follows if this one never ends. */
+export async function beginAttempt(tx: Tx, id: string, retryAt: Date): Promise<NotificationRow> {
+  return changeNotification(tx, id, {
+    status: 'sending',
+    attempts: sql`${notifications.attempts} + 1`,
+    nextAttemptAt: retryAt,
+  });
+}
+
+/** Notes that an attempt failed, unless another one has begun since. */
+export async function failAttempt(
   tx: Tx,
-  now: Date,
-  leaseUntil: Date,
-  limit: number,
-): Promise<NotificationRow[]> {
-  const due = await tx
+  { id, attempts }: NotificationRow,
+  change: Pick<NotificationRow, 'status' | 'lastError' | 'nextAttemptAt'>,
+): Promise<boolean> {
+  const stillIts = and(
+    eq(notifications.id, id),
+    eq(notifications.status, 'sending'),
+    eq(notifications.attempts, attempts),
+  );
+  const rows = await tx.update(notifications).set(change).where(stillIts).returning({ id: notifications.id });
+  return rows.length > 0;
+}
+
+const isOpen = inArray(notifications.status, ['queued', 'sending']);
+
+/** Messages that should have been tried by now. */
+export async function dueIds(reader: Reader, now: Date): Promise<string[]> {
+  const due = and(isOpen, lte(notifications.nextAttemptAt, now));
+  const rows = await reader.select({ id: notifications.id }).from(notifications).where(due);
+  return rows.map(({ id }) => id);
+}
+
+/** Messages that are to be sent and are not in the queue: written by an older version, or the queue was emptied. */
+export async function unqueuedIds(tx: Tx, limit: number): Promise<string[]> {
+  const rows = await tx
     .select({ id: notifications.id })
     .from(notifications)
-    .where(
-      and(
-        inArray(notifications.status, ['queued', 'sending']),
-        lte(notifications.nextAttemptAt, now),
-        or(isNull(notifications.leaseUntil), lt(notifications.leaseUntil, now)),
-      ),
-    )
-    .orderBy(asc(notifications.nextAttemptAt))
+    .where(and(isOpen, not(isInQueue(notifications.id))))
     .limit(limit)
     .for('update', { skipLocked: true });
-  if (due.length === 0) return [];
-  return tx
-    .update(notifications)
-    .set({ status: 'sending', leaseUntil, attempts: sql`${notifications.attempts} + 1` })
-    .where(
-      inArray(
-        notifications.id,
-        due.map(({ id }) => id),
-      ),
-    )
-    .returning();
+  return rows.map(({ id }) => id);
 }
 
 export async function lockNotification(tx: Tx, id: string): Promise<NotificationRow | undefined> {
@@ -84,10 +102,9 @@ export async function changeNotification(
   tx: Tx,
   id: string,
   change: Partial<
-    Pick<
-      NotificationRow,
-      'status' | 'attempts' | 'nextAttemptAt' | 'leaseUntil' | 'lastError' | 'sentAt' | 'messageId'
-    >
+    Pick<NotificationRow, 'status' | 'nextAttemptAt' | 'lastError' | 'sentAt' | 'messageId'> & {
+      attempts: number | SQL;
+    }
   >,
 ): Promise<NotificationRow> {
   const [row] = await tx.update(notifications).set(change).where(eq(notifications.id, id)).returning();

@@ -1,10 +1,11 @@
-/** Messages are written in the transaction that causes them: committed with it, or never there. */
+/** Messages are written and queued in the transaction that causes them: committed with it, or never there. */
 import { randomUUID } from 'node:crypto';
 import { and, inArray, notInArray } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
 import { adminUsers, notifications } from '../db/schema/index.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
 import type { StaffRole } from '../kernel/actor.ts';
+import { addMails } from './mail-queue.ts';
 import type { MailModels, TemplateName } from './mail-templates.ts';
 
 /** What the sender of a message fills in; names, link and payout are looked up when it is delivered. */
@@ -26,8 +27,19 @@ export async function enqueueFor<N extends TemplateName>(
   userId: string,
   message: Message<N>,
 ): Promise<void> {
-  await tx.insert(notifications).values(rowFor(userId, message));
-  crashPoint('messages-enqueued');
+  await write(tx, [rowFor(userId, message)]);
+}
+
+/** The same message to each of many people. */
+export async function enqueueForMany<N extends TemplateName>(
+  tx: Tx,
+  userIds: readonly string[],
+  message: Message<N>,
+): Promise<void> {
+  await write(
+    tx,
+    userIds.map((userId) => rowFor(userId, message)),
+  );
 }
 
 /** One message for each active member of staff with one of the roles, less those who may not act on it. */
@@ -55,8 +67,19 @@ export async function enqueueForStaff<N extends TemplateName>(
           : undefined,
       ),
     );
-  if (staff.length > 0)
-    await tx.insert(notifications).values(staff.map(({ userId }) => rowFor(userId, message)));
+  await write(
+    tx,
+    staff.map(({ userId }) => rowFor(userId, message)),
+  );
+}
+
+/** The record of the messages and their places in the queue. */
+async function write(tx: Tx, rows: ReturnType<typeof rowFor>[]): Promise<void> {
+  if (rows.length > 0) await tx.insert(notifications).values(rows);
+  await addMails(
+    tx,
+    rows.map(({ id }) => id),
+  );
   crashPoint('messages-enqueued');
 }
 

@@ -20,7 +20,7 @@ afterEach(async () => {
   await dropDatabase(clusterUrl, name);
 });
 
-const SCHEMAS = ['public', 'payout_service'];
+const SCHEMAS = ['public', 'payout_service', 'payout_queue'];
 
 /** Everything that makes up the schema, as sorted lines. */
 async function dump(): Promise<string[]> {
@@ -192,11 +192,12 @@ describe('beside the main app', () => {
 describe('the schema', () => {
   beforeEach(() => migrateUp(url));
 
+  // Those of the queue are pg-boss's, and lead to two rows that stay.
   it('has an index for every foreign key', async () => {
     const bare = await sql`
       SELECT c.conrelid::regclass::text AS "table", c.conname AS name
         FROM pg_constraint c
-       WHERE c.contype = 'f' AND NOT EXISTS (
+       WHERE c.contype = 'f' AND c.connamespace::regnamespace::text <> 'payout_queue' AND NOT EXISTS (
          SELECT 1 FROM pg_index i
           WHERE i.indrelid = c.conrelid AND i.indpred IS NULL
             AND (i.indkey::smallint[])[0:cardinality(c.conkey) - 1] = c.conkey)`;
@@ -259,6 +260,21 @@ describe('the schema', () => {
        WHERE t.table_schema = 'public' GROUP BY 1 ORDER BY 1`;
     return Object.fromEntries(rows.map((row) => [row.name, row.rights ?? '']));
   };
+
+  it('gives the service no tables to make in the queue, and no queue to end', async () => {
+    const rows = await sql<{ name: string; rights: string }[]>`
+      SELECT table_name AS name, string_agg(privilege_type, ' ' ORDER BY privilege_type) AS rights
+        FROM information_schema.role_table_grants
+       WHERE table_schema = 'payout_queue' AND grantee IN ('payout_service', 'PUBLIC') GROUP BY 1`;
+    expect(Object.fromEntries(rows.map(({ name, rights }) => [name, rights]))).toEqual({
+      archive: 'DELETE INSERT SELECT UPDATE',
+      job: 'DELETE INSERT SELECT UPDATE',
+      queue: 'SELECT',
+      version: 'SELECT UPDATE',
+    });
+    const [can] = await sql`SELECT has_schema_privilege('payout_service', 'payout_queue', 'CREATE') AS make`;
+    expect(can?.['make']).toBe(false);
+  });
 
   it('gives the service the rights that it needs and no others', async () => {
     expect(await rightsOf('payout_service')).toEqual(RIGHTS);

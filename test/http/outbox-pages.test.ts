@@ -14,7 +14,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await rm(folder, { recursive: true });
 });
-const outbox = (): Mailer => createMailer({ provider: 'outbox', outboxDirectory: folder, production: false });
+const outbox = (): Mailer => createMailer({ provider: 'outbox', outboxDirectory: folder, requireTls: false });
 
 describe('outbox pages', () => {
   const base = async (work: (url: string) => Promise<void>): Promise<void> => {

@@ -1,5 +1,7 @@
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../src/kernel/logger.ts';
+import { MailQueueKeeper, queueDepth } from '../../src/notifications/mail-queue.ts';
 import { MailRefused } from '../../src/notifications/mailer.ts';
 import { enqueueFor } from '../../src/notifications/outbox.ts';
 import { Caller } from '../support/caller.ts';
@@ -188,19 +190,55 @@ describe('a message', () => {
     }
   });
 
-  it('whose worker died is taken up by another, as the same message', async () => {
+  it('whose worker died is taken up by another, as the same message, and a late answer changes nothing', async () => {
+    const { mailer, services, sql, database, time } = cast.service;
     const { payoutId } = await stories.initiated();
-    const lease = new Date(cast.service.time.now().getTime() + 120_000);
-    await cast.service.sql`UPDATE notifications SET status = 'sending', attempts = 1, lease_until = ${lease}
-      WHERE payout_id = ${payoutId}`;
+    let letGo = () => {};
+    mailer.heldUpBy = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const first = services.notifications.deliver();
+    await expect
+      .poll(async () => (await rowsOf(payoutId)).filter((row) => row.status === 'sending').length)
+      .toBe(4);
+    mailer.heldUpBy = undefined;
+    expect(await deliver()).toBe(1); // the one that the first had not taken
+    await sql`UPDATE payout_queue.job SET started_on = started_on - interval '181 seconds' WHERE state = 'active'`;
+    await new MailQueueKeeper(database, silentLogger, { limit: 3, delaySeconds: 300 }).maintain();
     expect(await deliver()).toBe(0);
-    cast.service.time.advanceDays(121 / 86_400);
-    expect(await deliver()).toBe(5);
+    time.advanceDays(481 / 86_400);
+    expect(await deliver()).toBe(4);
+    letGo();
+    await first;
     const rows = await rowsOf(payoutId);
-    expect(rows.map(({ status, attempts }) => [status, attempts])).toEqual(Array(5).fill(['sent', 2]));
-    expect(cast.service.mailer.sent.map(({ messageId }) => messageId).sort()).toEqual(
-      rows.map((row) => row.message_id).sort(),
+    expect(rows.map(({ status, attempts }) => [status, attempts]).sort()).toEqual([
+      ['sent', 1],
+      ...Array<[string, number]>(4).fill(['sent', 2]),
+    ]);
+    expect(new Set(mailer.sent.map(({ messageId }) => messageId))).toEqual(
+      new Set(rows.map((row) => row.message_id)),
     );
+    const entries = await sql<{ action: string }[]>`SELECT action FROM user_audit_logs
+       WHERE entity_type = 'notification' AND entity_id = ${rows.find(({ attempts }) => attempts === 2)!.id} ORDER BY sequence`;
+    expect(entries.map(({ action }) => action)).toEqual(['interrupted', 'sent', 'sent']);
+    expect(await deliver()).toBe(0);
+  });
+
+  it('that no queue holds is found and queued', async () => {
+    const { services, sql } = cast.service;
+    const { payoutId } = await stories.initiated();
+    await sql`DELETE FROM payout_queue.job WHERE state = 'created'`;
+    expect(await deliver()).toBe(0);
+    expect(await services.notifications.adoptUnqueued()).toBe(5);
+    expect(await services.notifications.adoptUnqueued()).toBe(0);
+    expect(await queueDepth(cast.service.database.reader)).toMatchObject({
+      waiting: 5,
+      retrying: 0,
+      active: 0,
+    });
+    expect(await deliver()).toBe(5);
+    expect(new Set((await rowsOf(payoutId)).map(({ status }) => status))).toEqual(new Set(['sent']));
+    expect((await queueDepth(cast.service.database.reader)).waiting).toBe(0);
   });
 
   it('is tried again after 5 minutes, three times, then given up, and the admins are told', async () => {
@@ -290,6 +328,38 @@ describe('a message', () => {
     expect(
       expectOk(await cast.viewer.get('/api/admin-alerts?category=dead_letter&open=true')).body.data,
     ).toEqual([]);
+  });
+
+  it('whose last worker died is a dead letter', async () => {
+    const { services, sql, database, mailer } = cast.service;
+    await stories.initiated();
+    let letGo = () => {};
+    mailer.heldUpBy = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const dying = services.notifications.deliver();
+    await expect
+      .poll(async () => (await sql`SELECT 1 FROM payout_queue.job WHERE state = 'active'`).length)
+      .toBe(4);
+    mailer.heldUpBy = undefined;
+    await deliver();
+    await sql`UPDATE payout_queue.job SET started_on = started_on - interval '181 seconds', retry_count = 3 WHERE state = 'active'`;
+    await new MailQueueKeeper(database, silentLogger, { limit: 3, delaySeconds: 300 }).maintain();
+    await deliver();
+    const alerts = expectOk(await cast.viewer.get('/api/admin-alerts?category=dead_letter&open=true')).body
+      .data;
+    const failed = await sql<{ id: string; last_error: string }[]>`
+      SELECT id, last_error FROM notifications WHERE status = 'failed' AND last_error LIKE 'The service stopped%'`;
+    expect(failed).toHaveLength(4);
+    for (const { id } of failed) expect(JSON.stringify(alerts)).toContain(id);
+    letGo();
+    await dying; // and was not dead: it says late that they have gone out
+    expect(
+      await sql`SELECT 1 FROM notifications WHERE status = 'failed' AND last_error LIKE 'The service stopped%'`,
+    ).toHaveLength(0);
+    const left = expectOk(await cast.viewer.get('/api/admin-alerts?category=dead_letter&open=true')).body
+      .data;
+    for (const { id } of failed) expect(JSON.stringify(left)).not.toContain(id);
   });
 
   it('that will never be taken fails at once', async () => {

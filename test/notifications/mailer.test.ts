@@ -13,7 +13,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 const outbox = (directory = folder): Mailer =>
-  createMailer({ provider: 'outbox', outboxDirectory: directory, production: false });
+  createMailer({ provider: 'outbox', outboxDirectory: directory, requireTls: false });
 
 describe('outbox', () => {
   it('writes a whole message with a sidecar, readable by its owner only', async () => {
@@ -141,7 +141,7 @@ describe('hostile input', () => {
 });
 
 describe('settings', () => {
-  const options = { outboxDirectory: 'unused', production: true };
+  const options = { outboxDirectory: 'unused', requireTls: true };
 
   it('asks for what the provider needs', () => {
     expect(() => createMailer({ ...options, provider: 'smtp' })).toThrow('SMTP_URL');

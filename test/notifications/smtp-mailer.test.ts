@@ -27,7 +27,7 @@ describe('SMTP', () => {
       provider: 'smtp',
       smtpUrl: `smtp://127.0.0.1:${server.port}`,
       outboxDirectory: 'unused',
-      production: false,
+      requireTls: false,
     });
     await mailer.send(mail());
     expect(mailer.kind).toBe('smtp');
@@ -85,7 +85,7 @@ describe('SMTP', () => {
       provider: 'smtp',
       smtpUrl: `smtp://127.0.0.1:${server.port}`,
       outboxDirectory: 'unused',
-      production: true,
+      requireTls: true,
     });
     expect((await refusal(inProduction.send(mail()))).permanent).toBe(false);
     // A server that promises TLS and then does not speak it.

@@ -28,8 +28,11 @@ export class FakeMailer implements Mailer {
   readonly sent: Mail[] = [];
   /** What the next sendings do; nothing is success. */
   failWith: ((mail: Mail) => Error | undefined) | undefined;
+  /** What sendings that begin now wait for. */
+  heldUpBy: Promise<unknown> | undefined;
 
   async send(mail: Mail): Promise<void> {
+    await this.heldUpBy;
     const failure = this.failWith?.(mail);
     if (failure) throw failure;
     this.sent.push(mail);
