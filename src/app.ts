@@ -12,6 +12,7 @@ import { allowedOrigins, toleratePrograms } from './http/origin-check.ts';
 import { outboxPages } from './http/outbox-pages.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { requestLog } from './http/request-log.ts';
+import { traceIdOf, traceRequest } from './http/request-trace.ts';
 import type { Clock } from './kernel/clock.ts';
 import { DomainError } from './kernel/errors.ts';
 import type { Logger } from './kernel/logger.ts';
@@ -74,10 +75,13 @@ function requestContext(request: Request, response: Response, next: NextFunction
   const given = request.get('x-request-id') ?? '';
   const requestId = /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID();
   response.setHeader('X-Request-Id', requestId);
-  runInContext(
-    { requestId, ipAddress: request.ip, userAgent: request.get('user-agent')?.slice(0, 500) },
-    () => next(),
-  );
+  const context = {
+    requestId,
+    traceId: traceIdOf(request),
+    ipAddress: request.ip,
+    userAgent: request.get('user-agent')?.slice(0, 500),
+  };
+  runInContext(context, () => traceRequest(request, response, next));
 }
 
 function whileDatabaseIsUp(watch: AppOptions['watch']) {

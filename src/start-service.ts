@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { config as readDotenv } from 'dotenv';
-import { createApp } from './app.ts';
+import { createApp, SERVICE_VERSION } from './app.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { Database } from './db/client.ts';
 import { DatabaseWatch } from './db/database-watch.ts';
@@ -63,6 +63,11 @@ async function bringUp(
   undo: (() => Promise<unknown>)[],
   stop: () => Promise<void>,
 ): Promise<RunningService> {
+  if (config.tracesUrl !== undefined) {
+    // Loaded only now: a start without traces pays nothing for them.
+    const { startTracing } = await import('./tracing.ts');
+    undo.push(startTracing(config.tracesUrl, SERVICE_VERSION));
+  }
   const { server, port, open } = await listen(config);
   const stopping = new Stopping(server);
   undo.push(() => stopping.finish(0));
@@ -109,6 +114,7 @@ async function bringUp(
     services.jobs.start();
     await services.delivery.start();
     services.queueKeeper.start();
+    services.checkpointLoop.start();
   }
   undo.push(() => drain({ config, services, health, stopping }));
   if (config.crashPoint) armCrashPoint(config.crashPoint.point, config.crashPoint.passes);
@@ -132,7 +138,14 @@ async function drain(parts: {
   health.stop();
   stopping.begin();
   const requests = sleep(config.stopDelayMs).then(() => stopping.finish(deadline - performance.now()));
-  const background = config.jobs ? [services.jobs.stop(), services.delivery.stop(), services.queueKeeper.stop()] : [];
+  const background = config.jobs
+    ? [
+        services.jobs.stop(),
+        services.delivery.stop(),
+        services.queueKeeper.stop(),
+        services.checkpointLoop.stop(),
+      ]
+    : [];
   const inTime = Promise.race([Promise.allSettled(background), sleep(DRAIN_MS, undefined, { ref: false })]);
   await Promise.all([requests, inTime]);
 }

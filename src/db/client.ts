@@ -2,10 +2,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { crashPoint } from '../kernel/crash-points.ts';
-import { databaseSocket } from './database-socket.ts';
+import { traced } from '../kernel/tracing.ts';
+import { DatabaseSockets } from './database-sockets.ts';
 import { domainErrorFromDatabase, isConnectionFailure, isLostConnection, isRetryable } from './errors.ts';
 import { preparing } from './prepared-statements.ts';
 import * as schema from './schema/index.ts';
+import { tracedClient } from './traced-client.ts';
 
 type Db = PostgresJsDatabase<typeof schema>;
 
@@ -23,6 +25,8 @@ export interface DatabaseOptions {
   /** The role that each connection takes on, where the URL's own user has more rights than it needs. */
   role?: string | undefined;
   applicationName?: string;
+  /** After so long without a byte from the server a connection is cut off. */
+  silenceLimitMs?: number;
 }
 
 /** Waits before the second, third and fourth try (design document, Retry Strategy). */
@@ -35,15 +39,20 @@ export class Database {
   /** The driver itself, for what Drizzle does not do. */
   readonly sql: postgres.Sql;
   readonly drizzle: Db;
+  readonly poolSize: number;
+  #openTransactions = 0;
+  readonly #sockets: DatabaseSockets;
   readonly #enclosing = new AsyncLocalStorage<Tx>();
 
   constructor(options: DatabaseOptions) {
+    this.#sockets = new DatabaseSockets(options.silenceLimitMs);
+    this.poolSize = options.poolSize;
     this.sql = postgres(options.url, {
       max: options.poolSize,
       idle_timeout: 30,
       connect_timeout: 5,
       // The driver's types do not know it.
-      ...({ socket: databaseSocket } as object),
+      ...({ socket: this.#sockets.open } as object),
       // The driver's own pauses grow to 20 s; a database that is back should be found at once.
       backoff: () => 0.1,
       onnotice: () => {},
@@ -60,7 +69,12 @@ export class Database {
         ...(options.role ? { role: options.role } : {}),
       },
     });
-    this.drizzle = drizzle(preparing(this.sql), { schema });
+    this.drizzle = drizzle(tracedClient(preparing(this.sql)), { schema });
+  }
+
+  /** Connections of the pool that are open, and transactions that are running or wait for one. */
+  get load(): { connections: number; transactions: number } {
+    return { connections: this.#sockets.count, transactions: this.#openTransactions };
   }
 
   /** For reading: the pool, or the transaction that encloses the request. */
@@ -76,6 +90,15 @@ export class Database {
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const enclosing = this.#enclosing.getStore();
     if (enclosing) return this.#part(enclosing, work);
+    this.#openTransactions += 1;
+    try {
+      return await traced('transaction', 'internal', {}, () => this.#withRetries(work));
+    } finally {
+      this.#openTransactions -= 1;
+    }
+  }
+
+  async #withRetries<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt += 1) {
       let commitSent = false;
       try {

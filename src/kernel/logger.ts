@@ -1,12 +1,13 @@
 import winston from 'winston';
 import { currentContext } from './request-context.ts';
+import { currentTracer } from './tracing.ts';
 
 /** The only fields that a log line may carry beside its message. Anything else is dropped before it is written. */
 const ALLOWED_FIELDS = new Set([
   'adminId', 'action', 'address', 'alert', 'attempt', 'category', 'code', 'count', 'database', 'docs', 'durationMs',
   'entityId', 'entityType', 'errorName', 'formId', 'job', 'kind', 'method', 'notificationId', 'path', 'payoutId',
   'port', 'reason', 'requestId', 'role', 'route', 'signal', 'slot', 'sqlState', 'constraint', 'stack', 'status',
-  'table', 'taxYear', 'userId', 'version',
+  'table', 'taxYear', 'traceId', 'userId', 'version',
 ]); // prettier-ignore
 
 export type LogFields = Record<string, unknown>;
@@ -25,6 +26,8 @@ const allowListed = winston.format((info) => {
   }
   const context = currentContext();
   if (context && info['requestId'] === undefined) info['requestId'] = context.requestId;
+  const traceId = currentTracer()?.traceId() ?? context?.traceId;
+  if (traceId !== undefined) info['traceId'] = traceId;
   return info;
 });
 
