@@ -14,7 +14,7 @@ export interface JobContext {
   /** Aborted when another instance has taken the run over, when its time is up, and when this instance stops. */
   signal: AbortSignal;
   /** How far it is, for GET /api/jobs. */
-  progress(figures: Record<string, unknown>): void;
+  progress: (figures: Record<string, unknown>) => void;
 }
 
 /** A job: what it does, when it is due, and how long it may take. */
@@ -59,9 +59,9 @@ export function jobTable(services: {
       summary: 'Ends memberships 12 months after a payout, and gives 30 days’ notice.',
       schedule: { kind: 'daily', hour: 3, minute: 0 },
       limitMs: 60 * MINUTE_MS,
-      run: async () => {
-        const noticed = await services.membership.sendRemovalNotices();
-        const results = await services.membership.checkMembershipRemovals();
+      run: async (_actor, watch) => {
+        const noticed = await services.membership.sendRemovalNotices(watch);
+        const results = await services.membership.checkMembershipRemovals(watch);
         const removed = results.filter((result) => result.removed).length;
         return { noticed, due: results.length, removed, failed: results.length - removed };
       },

@@ -1,30 +1,36 @@
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
-import { recordAudit } from '../audit/record-audit.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database, Tx } from '../db/client.ts';
-import { systemActor, type CallerActor } from '../kernel/actor.ts';
+import type { CallerActor } from '../kernel/actor.ts';
 import { addDays, isoDateOf, startOfDay, type IsoDate } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
+import { inParallel } from '../kernel/in-parallel.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
-import { enqueueFor } from '../notifications/outbox.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import {
   countAttempt,
   findPaymentOn,
+  forgetCall,
+  hasLiveSubscription,
   listDue,
   listToNotice,
+  listUnclear,
   lockLastRemoval,
-  markAttemptFailed,
-  markNoticed,
-  markRemoved,
   markReturned,
   readStanding,
   suspendRemoval,
+  takeAttemptBack,
   upsertRemoval,
   type RemovalRow,
 } from './membership-store.ts';
 import { removalDateFor } from './membership-rules.ts';
-import type { SubscriptionGateway } from './subscription-gateway.ts';
+import { auditRemoval, recordFailure, recordNotice, recordRemoval } from './removal-record.ts';
+import {
+  PAUSE_MS,
+  SubscriptionPaused,
+  SubscriptionRefused,
+  type SubscriptionGateway,
+} from './subscription-gateway.ts';
 
 /** The document's RemovalResult; dates are days. */
 export interface RemovalResult {
@@ -45,9 +51,21 @@ export interface MembershipStatus {
   canReactivate: boolean;
 }
 
-const SELF = systemActor('membership-manager');
+/** Who watches a long run: it may be told to stop, and tells how far it is. */
+export interface RunWatch {
+  signal: AbortSignal;
+  progress: (figures: Record<string, unknown>) => void;
+}
+
+const NOBODY: RunWatch = { signal: new AbortController().signal, progress: () => {} };
 const NOTICE_DAYS = 30;
-const FAILURES_BEFORE_ALERT = 3;
+const BATCH = 500;
+/** Removals at a time: enough to wait for many answers at once, and to leave connections for those who wait for us. */
+const AT_A_TIME = 6;
+/** How often a run waits for a subscription service that fails, before it leaves the rest to the next run. */
+const MOST_PAUSES = 10;
+/** By then the shared tables show whether a call that was not answered ended a membership. */
+const UNCLEAR_DAYS = 1;
 
 /** Ends winners' memberships 12 calendar months after their payout, and takes them back when they pay again. */
 export class MembershipManager {
@@ -56,6 +74,7 @@ export class MembershipManager {
   readonly #payouts: Payouts;
   readonly #gateway: SubscriptionGateway;
   readonly #logger: Logger;
+  readonly #pauseMs: number;
 
   constructor(deps: {
     database: Database;
@@ -63,12 +82,14 @@ export class MembershipManager {
     payouts: Payouts;
     gateway: SubscriptionGateway;
     logger: Logger;
+    pauseMs?: number;
   }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#payouts = deps.payouts;
     this.#gateway = deps.gateway;
     this.#logger = deps.logger;
+    this.#pauseMs = deps.pauseMs ?? PAUSE_MS;
   }
 
   async scheduleMembershipRemoval(
@@ -88,86 +109,111 @@ export class MembershipManager {
   }
 
   /** Writes to members whose membership ends within 30 days, once each. Returns how many. */
-  async sendRemovalNotices(): Promise<number> {
+  async sendRemovalNotices({ signal }: RunWatch = NOBODY): Promise<number> {
     const now = this.#clock.now();
+    const until = isoDateOf(addDays(now, NOTICE_DAYS));
     let noticed = 0;
-    for (const removal of await listToNotice(this.#database.reader, isoDateOf(addDays(now, NOTICE_DAYS)))) {
-      await this.#database.transaction(async (tx) => {
-        if (!(await markNoticed(tx, removal.id, now))) return;
-        noticed += 1;
-        const data = { removalDate: removal.dueDate };
-        await enqueueFor(tx, removal.userId, {
-          template: 'removal-notice',
-          payoutId: removal.payoutId,
-          data,
-          at: now,
-        });
-        await this.#audit(tx, removal, 'removal_noticed');
-      });
+    for (;;) {
+      const batch = await listToNotice(this.#database.reader, isoDateOf(now), until, BATCH);
+      const before = noticed;
+      const notice = async (removal: RemovalRow) => {
+        if (await this.#database.transaction((tx) => recordNotice(tx, removal, now))) noticed += 1;
+      };
+      await inParallel(batch, AT_A_TIME, notice, signal);
+      // Where nothing was ours, another instance is at it.
+      if (batch.length < BATCH || noticed === before || signal.aborted) return noticed;
     }
-    return noticed;
   }
 
   /** The daily job: removes every due membership, each by itself, going on when one fails. */
-  async checkMembershipRemovals(): Promise<RemovalResult[]> {
+  async checkMembershipRemovals(watch: RunWatch = NOBODY): Promise<RemovalResult[]> {
+    await this.#settleUnclear();
+    const today = isoDateOf(this.#clock.now());
     const results: RemovalResult[] = [];
-    for (const removal of await listDue(this.#database.reader, isoDateOf(this.#clock.now()))) {
-      results.push(await this.removeMembership(removal));
-    }
+    let removed = 0;
+    const pauses = new Pauses(this.#pauseMs, watch.signal);
+    let last: RemovalRow | undefined;
+    do {
+      const batch = await listDue(this.#database.reader, today, last, BATCH);
+      const remove = async (removal: RemovalRow) => {
+        const result = await this.#removeUnlessPaused(removal, pauses);
+        if (result.removed) removed += 1;
+        watch.progress({ done: results.push(result), removed });
+      };
+      await inParallel(batch, AT_A_TIME, remove, watch.signal);
+      last = batch.length === BATCH ? batch.at(-1) : undefined;
+    } while (last && !watch.signal.aborted);
     return results;
+  }
+
+  async #removeUnlessPaused(removal: RemovalRow, pauses: Pauses): Promise<RemovalResult> {
+    for (;;) {
+      const result = await this.removeMembership(removal).catch((error: unknown) => {
+        // One that cannot be recorded keeps nobody else; the next run asks again, with the same key.
+        this.#logger.error('A removal could not be recorded.', {
+          payoutId: removal.payoutId,
+          ...errorFields(error),
+        });
+        const { userId, payoutId, dueDate: removalDate } = removal;
+        return { userId, payoutId, removalDate, removed: false, reason: 'It could not be recorded.' };
+      });
+      if (result.reason !== PAUSED || !(await pauses.wait())) return result;
+    }
   }
 
   /** Recorded before and after the call; the removal's id is the idempotency key of the call. */
   async removeMembership(removal: RemovalRow): Promise<RemovalResult> {
     const result = { userId: removal.userId, payoutId: removal.payoutId, removalDate: removal.dueDate };
-    const due = await this.#database.transaction((tx) => countAttempt(tx, removal.id));
+    const startedAt = this.#clock.now();
+    const due = await this.#database.transaction(async (tx) => {
+      const counted = await countAttempt(tx, removal.id, isoDateOf(startedAt), startedAt);
+      if (counted) await auditRemoval(tx, counted, 'removal_requested', startedAt);
+      return counted;
+    });
     if (!due) return { ...result, removed: false, reason: 'No longer due.' };
     try {
       await this.#gateway.cancelMembership(removal.userId, removal.id);
     } catch (error) {
-      this.#logger.warn('A membership could not be removed; it stays due.', {
-        payoutId: removal.payoutId,
-        ...errorFields(error),
-      });
-      await this.#recordFailure(due, error instanceof Error ? error.message : 'unknown');
-      return { ...result, removed: false, reason: 'The subscription service did not end it; it stays due.' };
+      return { ...result, removed: false, reason: await this.#failed(due, error) };
     }
-    await this.#database.transaction((tx) => this.#recordRemoval(tx, due));
+    await this.#database.transaction((tx) =>
+      recordRemoval(tx, this.#payouts, due, startedAt, this.#clock.now()),
+    );
     return { ...result, removed: true };
   }
 
-  async #recordRemoval(tx: Tx, removal: RemovalRow): Promise<void> {
-    const at = this.#clock.now();
-    if (!(await markRemoved(tx, removal.id, at))) return;
-    const { payout } = await this.#payouts.lock(tx, removal.payoutId);
-    const processing = { ...payout.processing, membership_removed: true };
-    await this.#payouts.change(tx, payout, { processing }, { actor: SELF, action: 'membership_removed' });
-    await this.#audit(tx, removal, 'removed');
-    await closeAlert(tx, 'removal_failing', removal.payoutId, at);
-    const data = { removedDate: isoDateOf(at) };
-    await enqueueFor(tx, removal.userId, {
-      template: 'membership-removed',
+  async #failed(removal: RemovalRow, error: unknown): Promise<string> {
+    if (error instanceof SubscriptionPaused) {
+      await this.#database.transaction((tx) => takeAttemptBack(tx, removal.id));
+      return PAUSED;
+    }
+    this.#logger.warn('A membership could not be removed; it stays due.', {
       payoutId: removal.payoutId,
-      data,
-      at,
+      ...errorFields(error),
     });
+    const failure = {
+      reason: error instanceof Error ? error.message : 'unknown',
+      isUnclear: !(error instanceof SubscriptionRefused),
+    };
+    await this.#database.transaction((tx) => recordFailure(tx, removal, failure, this.#clock.now()));
+    return 'The subscription service did not end it; it stays due.';
   }
 
-  async #recordFailure(removal: RemovalRow, reason: string): Promise<void> {
-    await this.#database.transaction(async (tx) => {
-      await markAttemptFailed(tx, removal.id, reason.slice(0, 300));
-      await this.#audit(tx, removal, 'removal_failed', false);
-      if (removal.attempts < FAILURES_BEFORE_ALERT) return;
-      await raiseAlert(tx, {
-        severity: 'warning',
-        category: 'removal_failing',
-        title: 'A membership cannot be ended',
-        message: `The membership for payout ${removal.payoutId} could not be ended ${removal.attempts} times. It stays due.`,
-        details: { payoutId: removal.payoutId },
-        subject: removal.payoutId,
-        at: this.#clock.now(),
+  /**
+   * Payouts that came back after the subscription service was asked, and before its answer was recorded: the shared
+   * tables say what it did.
+   */
+  async #settleUnclear(): Promise<void> {
+    const now = this.#clock.now();
+    for (const removal of await listUnclear(this.#database.reader, isoDateOf(now), BATCH)) {
+      const { callStartedAt } = removal;
+      if (!callStartedAt) continue;
+      await this.#database.transaction(async (tx) => {
+        if (!(await hasLiveSubscription(tx, removal.userId))) {
+          await recordRemoval(tx, this.#payouts, removal, callStartedAt, now);
+        } else if (callStartedAt < addDays(now, -UNCLEAR_DAYS)) await forgetCall(tx, removal.id);
       });
-    });
+    }
   }
 
   /**
@@ -183,9 +229,10 @@ export class MembershipManager {
       if (!(await readStanding(tx, userId))) throw notFound('user', userId);
       const removal = await lockLastRemoval(tx, userId);
       const day = isoDateOf(paymentDate);
-      if (!removal?.removedAt) throw notRemoved();
+      if (!removal?.removedAt) throw notRemoved('The membership was never removed after a payout.');
       if (removal.returnedAt) {
-        if (isoDateOf(removal.returnedAt) !== day) throw notRemoved();
+        const since = isoDateOf(removal.returnedAt);
+        if (since !== day) throw notRemoved(`The member is active again already, since ${since}.`);
         return this.#status(tx, userId);
       }
       const paidAt = await findPaymentOn(tx, userId, day, removal.removedAt);
@@ -196,7 +243,8 @@ export class MembershipManager {
         );
       }
       await markReturned(tx, removal.id, paidAt);
-      await this.#audit(tx, removal, 'reactivated', true, actor, { paymentDate: paidAt.toISOString() });
+      const values = { paymentDate: paidAt.toISOString() };
+      await auditRemoval(tx, removal, 'reactivated', this.#clock.now(), { actor, values });
       return this.#status(tx, userId);
     });
   }
@@ -209,48 +257,46 @@ export class MembershipManager {
   async #status(reader: Parameters<typeof readStanding>[0], userId: string): Promise<MembershipStatus> {
     const standing = await readStanding(reader, userId);
     if (!standing) throw notFound('user', userId);
-    const { isActive, payout, removal } = standing;
+    const { isActive, payout, scheduled, removed } = standing;
     // What was won in an earlier tenure does not count in a new one.
     const inTenure =
-      payout && !(removal?.payoutId === payout.payoutId && removal.returnedAt) ? payout : undefined;
-    const scheduled = removal?.status === 'scheduled' ? removal.dueDate : undefined;
+      payout && !(removed?.payoutId === payout.payoutId && removed.returnedAt) ? payout : undefined;
     return {
       userId,
       hasReceivedPayout: inTenure !== undefined,
       ...(inTenure?.completedDate ? { payoutDate: startOfDay(inTenure.completedDate).toISOString() } : {}),
-      ...(scheduled ? { scheduledRemovalDate: startOfDay(scheduled).toISOString() } : {}),
+      ...(scheduled ? { scheduledRemovalDate: startOfDay(scheduled.dueDate).toISOString() } : {}),
       isActive,
-      canReactivate: removal?.status === 'removed' && removal.returnedAt === null,
+      canReactivate: removed !== undefined && removed.returnedAt === null,
     };
-  }
-
-  async #audit(
-    tx: Tx,
-    removal: RemovalRow,
-    action: string,
-    success = true,
-    actor: CallerActor | typeof SELF = SELF,
-    values: Record<string, unknown> = {},
-  ): Promise<void> {
-    await recordAudit(tx, {
-      actor,
-      at: this.#clock.now(),
-      entityType: 'membership',
-      entityId: removal.userId,
-      action,
-      success,
-      newValues: {
-        payoutId: removal.payoutId,
-        dueDate: removal.dueDate,
-        attempts: removal.attempts,
-        ...values,
-      },
-    });
   }
 }
 
-const notRemoved = () =>
-  new DomainError(
-    'MEMBERSHIP_NOT_REMOVED',
-    'The membership was never removed, or the member is active again already.',
-  );
+const PAUSED = 'The subscription service fails; nothing was asked of it. It stays due.';
+
+/** Waits of a run, which all its removals share. */
+class Pauses {
+  readonly #ms: number;
+  readonly #signal: AbortSignal;
+  #left = MOST_PAUSES;
+  #current: Promise<boolean> | undefined;
+
+  constructor(ms: number, signal: AbortSignal) {
+    this.#ms = ms;
+    this.#signal = signal;
+  }
+
+  /** False when there has been enough waiting. */
+  wait(): Promise<boolean> {
+    return (this.#current ??= this.#pause().finally(() => (this.#current = undefined)));
+  }
+
+  async #pause(): Promise<boolean> {
+    if (this.#left === 0 || this.#signal.aborted) return false;
+    this.#left -= 1;
+    await sleep(this.#ms, undefined, { signal: this.#signal }).catch(() => undefined);
+    return !this.#signal.aborted;
+  }
+}
+
+const notRemoved = (message: string) => new DomainError('MEMBERSHIP_NOT_REMOVED', message);

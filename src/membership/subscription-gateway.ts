@@ -1,12 +1,17 @@
-/** The seam to the subscription service: one act, with two adapters. */
+/** The seam to the subscription service: one act, with two adapters. The contract is docs/subscription-service.md. */
 import {
   type CircuitBreakerPolicy,
   ConsecutiveBreaker,
   circuitBreaker,
   handleAll,
+  handleWhen,
+  isBrokenCircuitError,
+  IterableBackoff,
+  retry,
   timeout,
   TimeoutStrategy,
   wrap,
+  type IPolicy,
 } from 'cockatiel';
 import { and, eq, inArray } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
@@ -15,50 +20,90 @@ import { userSubscriptions } from '../db/schema/index.ts';
 export interface SubscriptionGateway {
   /**
    * Cancels every live subscription of a member. Done again with the same key it changes nothing.
-   * Throws when it is not certain that the membership has ended.
+   * Throws when it is not certain that the membership has ended: SubscriptionRefused where it certainly has not,
+   * SubscriptionPaused where nothing was asked.
    */
   cancelMembership(userId: string, idempotencyKey: string): Promise<void>;
 }
 
+/** The service refused the request itself: nothing was done, and the same request will not do better in a second. */
+export class SubscriptionRefused extends Error {}
+
+/** After too many failures nothing is asked for a while. */
+export class SubscriptionPaused extends Error {
+  constructor() {
+    super('The subscription service has failed too often and is left alone for a while.');
+  }
+}
+
 const CALL_TIMEOUT_MS = 10_000;
 const FAILURES_BEFORE_PAUSE = 5;
-const PAUSE_MS = 30_000;
+export const PAUSE_MS = 30_000;
+const RETRY_WAITS_MS = [1000, 4000] as const;
+
+/** Refusals that a second try may turn: all others of 4xx say that the request is wrong. */
+const mayTurn = (status: number) => status >= 500 || status === 408 || status === 425 || status === 429;
+
+export interface CallTimes {
+  timeoutMs: number;
+  retryWaitsMs: readonly number[];
+  pauseMs: number;
+}
 
 /**
- * `POST {url}/memberships/{userId}/cancel` with an Idempotency-Key and a bearer token. 2xx is done, and so is 404 (there
- * is no such membership) and 409 (ended already); anything else is a failure and is tried again by the next run.
- * After 5 failures in a row nothing is sent for 30 s (design document, Retry Strategy).
+ * `POST {url}/memberships/{userId}/cancel`. Each try goes through the circuit breaker: after 5 failures in a row nothing
+ * is sent for 30 s (design document, Retry Strategy).
  */
 export class HttpSubscriptionGateway implements SubscriptionGateway {
   readonly #url: string;
   readonly #token: string | undefined;
-  readonly #breaker: CircuitBreakerPolicy = circuitBreaker(handleAll, {
-    halfOpenAfter: PAUSE_MS,
-    breaker: new ConsecutiveBreaker(FAILURES_BEFORE_PAUSE),
-  });
-  readonly #policy = wrap(this.#breaker, timeout(CALL_TIMEOUT_MS, TimeoutStrategy.Aggressive));
+  readonly #policy: IPolicy<{ signal: AbortSignal }>;
 
-  constructor(url: string, token: string | undefined) {
+  constructor(url: string, token: string | undefined, times: Partial<CallTimes> = {}) {
     this.#url = url.replace(/\/$/, '');
     this.#token = token;
+    const waits = times.retryWaitsMs ?? RETRY_WAITS_MS;
+    const breaker: CircuitBreakerPolicy = circuitBreaker(handleAll, {
+      halfOpenAfter: times.pauseMs ?? PAUSE_MS,
+      breaker: new ConsecutiveBreaker(FAILURES_BEFORE_PAUSE),
+    });
+    const unlessFinal = handleWhen(
+      (error) => !(error instanceof SubscriptionRefused) && !isBrokenCircuitError(error),
+    );
+    this.#policy = wrap(
+      retry(unlessFinal, {
+        maxAttempts: waits.length,
+        backoff: new IterableBackoff(waits),
+      }),
+      breaker,
+      timeout(times.timeoutMs ?? CALL_TIMEOUT_MS, TimeoutStrategy.Aggressive),
+    );
   }
 
   async cancelMembership(userId: string, idempotencyKey: string): Promise<void> {
-    await this.#policy.execute(async ({ signal }) => {
-      const answer = await fetch(`${this.#url}/memberships/${encodeURIComponent(userId)}/cancel`, {
-        method: 'POST',
-        signal,
-        headers: {
-          'content-type': 'application/json',
-          'idempotency-key': idempotencyKey,
-          ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
-        },
-        body: JSON.stringify({ reason: '12 months after payout' }),
-      });
-      await answer.arrayBuffer();
-      if (answer.ok || answer.status === 404 || answer.status === 409) return;
-      throw new Error(`The subscription service answered ${answer.status}.`);
+    try {
+      await this.#policy.execute(({ signal }) => this.#call(userId, idempotencyKey, signal));
+    } catch (error) {
+      throw isBrokenCircuitError(error) ? new SubscriptionPaused() : error;
+    }
+  }
+
+  async #call(userId: string, idempotencyKey: string, signal: AbortSignal): Promise<void> {
+    const answer = await fetch(`${this.#url}/memberships/${encodeURIComponent(userId)}/cancel`, {
+      method: 'POST',
+      signal,
+      redirect: 'manual',
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': idempotencyKey,
+        ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
+      },
+      body: JSON.stringify({ reason: '12 months after payout' }),
     });
+    await answer.arrayBuffer();
+    if (answer.ok || answer.status === 404 || answer.status === 409) return;
+    const message = `The subscription service answered ${answer.status}.`;
+    throw mayTurn(answer.status) ? new Error(message) : new SubscriptionRefused(message);
   }
 }
 

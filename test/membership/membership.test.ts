@@ -3,10 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { SignJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Database } from '../../src/db/client.ts';
-import { addDays } from '../../src/kernel/calendar.ts';
+import { addDays, addMonths } from '../../src/kernel/calendar.ts';
+import { silentLogger } from '../../src/kernel/logger.ts';
+import { MembershipManager } from '../../src/membership/membership-manager.ts';
 import {
   HttpSubscriptionGateway,
   LocalSubscriptionGateway,
+  SubscriptionPaused,
+  SubscriptionRefused,
 } from '../../src/membership/subscription-gateway.ts';
 import { Caller } from '../support/caller.ts';
 import { expectOk, startCast, Stories, type Cast, type Story } from '../support/stories.ts';
@@ -155,6 +159,7 @@ describe('the job', () => {
          WHERE entity_type = 'membership' AND entity_id = ${story.member.userId} ORDER BY sequence`;
       expect([...entries]).toEqual([
         { action: 'removal_noticed', actor: 'system:membership-manager' },
+        { action: 'removal_requested', actor: 'system:membership-manager' },
         { action: 'removed', actor: 'system:membership-manager' },
       ]);
     }
@@ -191,6 +196,42 @@ describe('the job', () => {
     expect(await runJob()).toMatchObject({ due: 1, removed: 1, failed: 0 });
     expect(await alerts()).toEqual([]);
     expect(await removalOf(failing)).toMatchObject({ status: 'removed', last_error: null });
+  });
+
+  it('counts no try while the subscription service is left alone, waits, and goes on', async () => {
+    const stories3 = [await stories.completed(), await stories.completed(), await stories.completed()];
+    cast.service.time.advanceDays(366);
+    let asked = 0;
+    cast.service.subscriptions.failWith = () => ((asked += 1) <= 4 ? new SubscriptionPaused() : undefined);
+    const { database, time } = cast.service;
+    const membership = new MembershipManager({
+      database,
+      clock: time,
+      payouts: cast.service.services.payouts,
+      gateway: cast.service.subscriptions,
+      logger: silentLogger,
+      pauseMs: 10,
+    });
+    const results = await membership.checkMembershipRemovals();
+    cast.service.subscriptions.failWith = undefined;
+    expect(results.map(({ removed }) => removed)).toEqual([true, true, true]);
+    expect(asked).toBeGreaterThan(4);
+    for (const story of stories3) expect(await removalOf(story)).toMatchObject({ attempts: 1 });
+  });
+
+  it('leaves off when it is told to, and the next run goes on', async () => {
+    await Promise.all([stories.completed(), stories.completed(), stories.completed()]);
+    cast.service.time.advanceDays(366);
+    const stopping = new AbortController();
+    const progress: unknown[] = [];
+    stopping.abort();
+    const { membership } = cast.service.services;
+    const watch = { signal: stopping.signal, progress: (figures: unknown) => progress.push(figures) };
+    expect(await membership.checkMembershipRemovals(watch)).toEqual([]);
+    const going = { ...watch, signal: new AbortController().signal };
+    expect(await membership.checkMembershipRemovals(going)).toHaveLength(3);
+    expect(progress).toHaveLength(3);
+    expect(progress.at(-1)).toEqual({ done: 3, removed: 3 });
   });
 
   it('removes once where two instances run it at the same time', async () => {
@@ -253,6 +294,118 @@ describe('a payout that comes back', () => {
     expect(await runJob()).toMatchObject({ noticed: 1, due: 0 });
     cast.service.time.setTo('2028-11-25T03:00:00Z');
     expect(await runJob()).toMatchObject({ due: 1, removed: 1 });
+  });
+});
+
+describe('a payout that comes back while its membership is being ended', () => {
+  beforeAll(open);
+  afterAll(() => cast.service.stop());
+  afterEach(() => {
+    cast.service.subscriptions.failWith = undefined;
+    cast.service.subscriptions.effect = endSubscriptions;
+  });
+
+  const endSubscriptions = async (userId: string) => {
+    await cast.service.sql`UPDATE user_subscriptions SET status = 'canceled' WHERE user_id = ${userId}`;
+  };
+  const alertsOf = async (story: Story) =>
+    expectOk(
+      await cast.viewer.get('/api/admin-alerts?category=removal_after_return&open=true'),
+    ).body.data.filter(
+      ({ details }: { details: Record<string, string> }) => details['payoutId'] === story.payoutId,
+    );
+  const aYearAfter = async () => {
+    const story = await stories.completed();
+    cast.service.time.advanceDays(366);
+    return story;
+  };
+  /** The answer is lost, after the subscription service has done it or before. */
+  const loseAnswer = (isDone: boolean) => {
+    cast.service.subscriptions.effect = async (userId) => {
+      if (isDone) await endSubscriptions(userId);
+      throw new Error('The answer was lost.');
+    };
+  };
+
+  it('is recorded as it is, between answer and record too: the membership has ended, and admins are told', async () => {
+    const story = await aYearAfter();
+    cast.service.subscriptions.effect = async (userId) => {
+      await endSubscriptions(userId);
+      await comeBack(story);
+    };
+    expect(await runJob()).toMatchObject({ due: 1, removed: 1, failed: 0 });
+    expect(await removalOf(story)).toMatchObject({ status: 'removed', call_started_at: null });
+    expect(await membershipOf(story)).toMatchObject({ isActive: false, canReactivate: true });
+    expect(await alertsOf(story)).toEqual([expect.objectContaining({ severity: 'critical' })]);
+    const { body } = await cast.viewer.get(`/api/payouts/${story.payoutId}`);
+    expect([body.status, body.processing.membership_removed]).toEqual(['payment_failed', true]);
+  });
+
+  it('is found out by the next run where the answer was lost', async () => {
+    const story = await aYearAfter();
+    loseAnswer(true);
+    expect(await runJob()).toMatchObject({ due: 1, removed: 0, failed: 1 });
+    await comeBack(story);
+    expect(await removalOf(story)).toMatchObject({ status: 'suspended' });
+    await runJob();
+    expect(await removalOf(story)).toMatchObject({ status: 'removed' });
+    expect(await alertsOf(story)).toHaveLength(1);
+  });
+
+  it('keeps the membership where the call did nothing', async () => {
+    const story = await aYearAfter();
+    loseAnswer(false);
+    await runJob();
+    await comeBack(story);
+    await runJob();
+    expect((await removalOf(story))?.['call_started_at']).not.toBeNull();
+    cast.service.time.advanceDays(2);
+    await runJob();
+    expect(await removalOf(story)).toMatchObject({ status: 'suspended', call_started_at: null });
+    expect(await membershipOf(story)).toMatchObject({ isActive: true, canReactivate: false });
+    expect(await alertsOf(story)).toEqual([]);
+  });
+
+  it('leaves no doubt where the subscription service refused', async () => {
+    const story = await aYearAfter();
+    cast.service.subscriptions.failWith = () => new SubscriptionRefused('It answered 403.');
+    await runJob();
+    expect(await removalOf(story)).toMatchObject({ status: 'scheduled', call_started_at: null, attempts: 1 });
+    cast.service.subscriptions.failWith = undefined;
+    expect(await runJob()).toMatchObject({ removed: 1 });
+  });
+
+  it('paid again, ends the new membership 12 months later', async () => {
+    const story = await aYearAfter();
+    cast.service.subscriptions.effect = async (userId) => {
+      await endSubscriptions(userId);
+      await comeBack(story);
+    };
+    await runJob();
+    const { sql, time } = cast.service;
+    time.advanceDays(1);
+    await sql`UPDATE user_subscriptions SET status = 'active' WHERE user_id = ${story.member.userId}`;
+    await sql`INSERT INTO user_payments (user_id, amount, status, created_at)
+      VALUES (${story.member.userId}, '100.00', 'succeeded', ${time.now()})`;
+    const back = { paymentDate: stories.today };
+    expectOk(await cast.admin.post(`/api/members/${story.member.userId}/reactivate`, back));
+    const dates = { sentDate: stories.today, expectedArrivalDate: stories.today };
+    expectOk(await cast.finance2.post(`/api/payouts/${story.payoutId}/generate-instructions`));
+    expectOk(await cast.admin.post(`/api/payouts/${story.payoutId}/mark-sent`, dates));
+    const done = { completedDate: stories.today };
+    expectOk(await cast.finance.post(`/api/payouts/${story.payoutId}/confirm`, done));
+    const due = addMonths(stories.today, 12);
+    expect(await membershipOf(story)).toMatchObject({
+      isActive: true,
+      canReactivate: false,
+      scheduledRemovalDate: `${due}T00:00:00.000Z`,
+    });
+    cast.service.subscriptions.effect = endSubscriptions;
+    time.setTo(`${due}T03:00:00Z`);
+    expect(await runJob()).toMatchObject({ due: 1, removed: 1 });
+    expect(await membershipOf(story)).toMatchObject({ isActive: false, canReactivate: true });
+    const rows = await sql`SELECT status FROM membership_removals WHERE payout_id = ${story.payoutId}`;
+    expect(rows.map(({ status }) => status)).toEqual(['removed', 'removed']);
   });
 });
 
@@ -439,7 +592,7 @@ describe('the call to the subscription service', () => {
         headers: request.headers,
         body,
       });
-      response.writeHead(status).end();
+      if (status > 0) response.writeHead(status).end();
     });
   });
   beforeAll(async () => {
@@ -483,20 +636,33 @@ describe('the call to the subscription service', () => {
     expect(requests).toHaveLength(1);
   });
 
-  it.each([400, 401, 429, 500, 503])('has failed with %d', async (answer) => {
+  const once = { retryWaitsMs: [] };
+
+  it.each([400, 401, 403, 422, 302])('is refused with %d, and not tried again', async (answer) => {
     status = answer;
     const gateway = new HttpSubscriptionGateway(url, undefined);
-    await expect(gateway.cancelMembership('a', 'b')).rejects.toThrow(`answered ${answer}`);
+    await expect(gateway.cancelMembership('a', 'b')).rejects.toThrow(SubscriptionRefused);
+    expect(requests).toHaveLength(1);
   });
 
-  it('fails where nobody listens', async () => {
-    const gateway = new HttpSubscriptionGateway('http://127.0.0.1:1', undefined);
-    await expect(gateway.cancelMembership('a', 'b')).rejects.toThrow();
+  it.each([408, 429, 500, 503])('is tried twice more, with the same key, after %d', async (answer) => {
+    status = answer;
+    const gateway = new HttpSubscriptionGateway(url, undefined, { retryWaitsMs: [1, 1] });
+    await expect(gateway.cancelMembership('a', 'b')).rejects.toThrow(`answered ${answer}`);
+    expect(requests.map(({ headers }) => headers['idempotency-key'])).toEqual(['b', 'b', 'b']);
+  });
+
+  it('fails where nobody listens, and where nobody answers', async () => {
+    const nobody = new HttpSubscriptionGateway('http://127.0.0.1:1', undefined, once);
+    await expect(nobody.cancelMembership('a', 'b')).rejects.toThrow();
+    status = 0; // no answer
+    const mute = new HttpSubscriptionGateway(url, undefined, { ...once, timeoutMs: 50 });
+    await expect(mute.cancelMembership('a', 'b')).rejects.toThrow(/timed out/i);
   });
 
   it('pauses for 30 s after 5 failures in a row, and tries one call then', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
-    const gateway = new HttpSubscriptionGateway(url, undefined);
+    const gateway = new HttpSubscriptionGateway(url, undefined, once);
     const call = () => gateway.cancelMembership('a', 'b');
     status = 500;
     for (let failure = 0; failure < 4; failure += 1) await expect(call()).rejects.toThrow('500');
@@ -506,9 +672,9 @@ describe('the call to the subscription service', () => {
     for (let failure = 0; failure < 5; failure += 1) await expect(call()).rejects.toThrow('500');
     expect(requests).toHaveLength(10);
     status = 204;
-    await expect(call()).rejects.toThrow('breaker');
+    await expect(call()).rejects.toThrow(SubscriptionPaused);
     vi.setSystemTime(Date.now() + 29_900);
-    await expect(call()).rejects.toThrow('breaker');
+    await expect(call()).rejects.toThrow(SubscriptionPaused);
     expect(requests).toHaveLength(10);
     vi.setSystemTime(Date.now() + 200);
     await call();
