@@ -6,6 +6,7 @@ const { join } = require('node:path');
 const DRIZZLE_USERS = [
   'alerts/raise-alert',
   'audit/record-audit',
+  'crypto/record-reveal',
   'demo/demo-clock',
   'demo/seed',
   'membership/subscription-gateway',

@@ -41,7 +41,7 @@ export interface AuditRecord {
  * chain's head is locked until the commit, so that no two entries follow the same one.
  */
 export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
-  const { entityType, entityId, actor } = record;
+  const { entityType, entityId } = record;
   const [head] = await tx
     .insert(auditChains)
     .values({ entityType, entityId, length: 0, hash: CHAIN_START })
@@ -51,13 +51,44 @@ export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
     })
     .returning();
   if (!head) throw new Error('The head of the audit chain could not be locked.');
+  const { hash, ...entry } = entryFor(record, head.length + 1, head.hash);
+  await tx.insert(userAuditLogs).values({ ...entry, hash });
+  const moved = await tx
+    .update(auditChains)
+    .set({ length: entry.chainIndex, hash })
+    .where(
+      and(
+        eq(auditChains.entityType, entityType),
+        eq(auditChains.entityId, entityId),
+        eq(auditChains.hash, head.hash),
+      ),
+    )
+    .returning({ length: auditChains.length });
+  if (moved.length !== 1) throw new Error('The audit chain moved under its lock.');
+  crashPoint('audit-written');
+}
+
+/** Writes the first entries of many entities that are made in this very transaction, so that no chain exists of them. */
+export async function recordFirstAudits(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
+  if (records.length === 0) return;
+  const entries = records.map((record) => entryFor(record, 1, CHAIN_START));
+  await tx
+    .insert(auditChains)
+    .values(entries.map(({ entityType, entityId, hash }) => ({ entityType, entityId, length: 1, hash })));
+  await tx.insert(userAuditLogs).values(entries);
+  crashPoint('audit-written');
+}
+
+/** The row of an entry, hashed onto the one before. */
+function entryFor(record: AuditRecord, chainIndex: number, previousHash: string) {
+  const { actor, at } = record;
   const context = currentContext();
   const entry = {
     id: randomUUID(),
-    entityType,
-    entityId,
-    chainIndex: head.length + 1,
-    previousHash: head.hash,
+    entityType: record.entityType,
+    entityId: record.entityId,
+    chainIndex,
+    previousHash,
     actor: actorLabel(actor),
     userId: userIdOf(actor),
     adminId: adminIdOf(actor),
@@ -74,19 +105,5 @@ export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
     userAgent: context?.userAgent ?? null,
     requestId: context?.requestId ?? null,
   };
-  const hash = hashEntry({ ...entry, createdAt: record.at.toISOString() });
-  await tx.insert(userAuditLogs).values({ ...entry, createdAt: record.at, hash });
-  const moved = await tx
-    .update(auditChains)
-    .set({ length: entry.chainIndex, hash })
-    .where(
-      and(
-        eq(auditChains.entityType, entityType),
-        eq(auditChains.entityId, entityId),
-        eq(auditChains.hash, head.hash),
-      ),
-    )
-    .returning({ length: auditChains.length });
-  if (moved.length !== 1) throw new Error('The audit chain moved under its lock.');
-  crashPoint('audit-written');
+  return { ...entry, createdAt: at, hash: hashEntry({ ...entry, createdAt: at.toISOString() }) };
 }

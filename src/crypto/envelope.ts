@@ -1,10 +1,17 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { DomainError } from '../kernel/errors.ts';
+import { gcmDecrypt, gcmEncrypt } from './gcm.ts';
+import type { KeyContext, MasterKeys } from './key-provider.ts';
 
-/** Where a ciphertext belongs. It is bound to it: moved elsewhere, it does not decrypt. */
-export interface Place {
+/** The row and column in which a ciphertext is kept. */
+export interface Home {
   table: string;
   column: string;
   row: string;
+}
+
+/** Where a ciphertext belongs. It is bound to it: moved elsewhere, or put back later, it does not decrypt. */
+export interface Place extends Home {
   version: number;
 }
 
@@ -15,7 +22,7 @@ export interface Sealed {
 }
 
 /** A value that cannot be decrypted: wrong key, another place, or changed bytes. */
-class DecryptionError extends Error {
+export class DecryptionError extends Error {
   constructor(place: Place, options?: ErrorOptions) {
     super(
       `${place.table}.${place.column} of ${place.row} (version ${place.version}) cannot be decrypted.`,
@@ -26,84 +33,109 @@ class DecryptionError extends Error {
 }
 
 const FORMAT = 'v1';
-const ALGORITHM = 'aes-256-gcm';
+
+/** A data key for one value, got before the transaction: the master key may be a network away, and this seals at once. */
+export class DataKey {
+  readonly #key: Buffer;
+  readonly #home: Home;
+  readonly #wrapped: string;
+  readonly #keyId: string;
+
+  constructor(parts: { key: Buffer; home: Home; wrapped: Buffer; keyId: string }) {
+    this.#key = parts.key;
+    this.#home = parts.home;
+    this.#wrapped = parts.wrapped.toString('base64url');
+    this.#keyId = parts.keyId;
+  }
+
+  /** Once: a second value needs a key of its own. */
+  seal(plaintext: string, version: number): Sealed {
+    const content = gcmEncrypt(
+      this.#key,
+      Buffer.from(plaintext, 'utf8'),
+      valueData({ ...this.#home, version }),
+    );
+    this.#key.fill(0);
+    return {
+      envelope: [FORMAT, this.#wrapped, content.toString('base64url')].join('.'),
+      keyId: this.#keyId,
+    };
+  }
+}
 
 /**
  * Envelope encryption: AES-256-GCM under a data key made for this one value, itself wrapped under the master key.
- * Rotating the master key re-wraps the data keys and leaves the ciphertexts alone.
+ * Rotating the master key re-wraps the data keys and leaves the ciphertexts alone. Everything throws UNAVAILABLE while a
+ * key service cannot be asked.
  */
 export class Vault {
-  readonly currentKeyId: string;
-  readonly #keys: ReadonlyMap<string, Buffer>;
-  readonly #fingerprintKey: Buffer;
+  readonly #masterKeys: MasterKeys;
 
-  /** `masterKeys`: 32 bytes each in base64; the first is the one to encrypt under. */
-  constructor(masterKeys: readonly string[]) {
-    const keys = masterKeys.map((text) => Buffer.from(text, 'base64'));
-    const [current] = keys;
-    if (!current || keys.some((key) => key.length !== 32))
-      throw new Error('A master key must be 32 bytes in base64.');
-    this.#keys = new Map(keys.map((key) => [keyIdOf(key), key]));
-    this.currentKeyId = keyIdOf(current);
-    this.#fingerprintKey = Buffer.from(
-      hkdfSync('sha256', current, Buffer.alloc(0), 'payout-service fingerprint', 32),
-    );
+  constructor(masterKeys: MasterKeys) {
+    this.#masterKeys = masterKeys;
   }
 
-  seal(plaintext: string, place: Place): Sealed {
-    const dataKey = randomBytes(32);
-    const wrapped = encrypt(this.#key(this.currentKeyId, place), dataKey, aad(place, 'key'));
-    const content = encrypt(dataKey, Buffer.from(plaintext, 'utf8'), aad(place, 'value'));
-    dataKey.fill(0);
-    return {
-      envelope: [FORMAT, wrapped.toString('base64url'), content.toString('base64url')].join('.'),
-      keyId: this.currentKeyId,
-    };
+  currentKeyId(): Promise<string> {
+    return this.#masterKeys.currentKeyId();
+  }
+
+  async newKey(home: Home): Promise<DataKey> {
+    const key = randomBytes(32);
+    const { bytes, keyId } = await this.#masterKeys.wrap(key, contextOf(home));
+    return new DataKey({ key, home, wrapped: bytes, keyId });
+  }
+
+  async seal(plaintext: string, place: Place): Promise<Sealed> {
+    return (await this.newKey(place)).seal(plaintext, place.version);
   }
 
   /** Throws a DecryptionError unless the envelope was sealed for this very place and has not been changed. */
-  open(sealed: Sealed, place: Place): string {
+  async open(sealed: Sealed, place: Place): Promise<string> {
+    const { dataKey, content } = await this.#unwrapped(sealed, place);
     try {
-      const [format, wrapped, content] = sealed.envelope.split('.');
-      if (format !== FORMAT || !wrapped || !content) throw new Error('unknown format');
-      const dataKey = decrypt(
-        this.#key(sealed.keyId, place),
-        Buffer.from(wrapped, 'base64url'),
-        aad(place, 'key'),
-      );
-      return decrypt(dataKey, Buffer.from(content, 'base64url'), aad(place, 'value')).toString('utf8');
-    } catch (error) {
-      throw error instanceof DecryptionError ? error : new DecryptionError(place, { cause: error });
+      return decrypted(dataKey, content, place);
+    } finally {
+      dataKey.fill(0);
     }
   }
 
-  /** Tells the same number from another without holding it: HMAC-SHA-256 under a key derived from the master key. */
-  fingerprint(value: string): string {
-    return createHmac('sha256', this.#fingerprintKey).update(value).digest('hex');
+  /** The same ciphertext with its data key under the current master key. Throws as `open` does: what is lost stays. */
+  async rewrap(sealed: Sealed, place: Place): Promise<Sealed> {
+    const { dataKey, content } = await this.#unwrapped(sealed, place);
+    try {
+      decrypted(dataKey, content, place);
+      const { bytes, keyId } = await this.#masterKeys.wrap(dataKey, contextOf(place));
+      return { envelope: [FORMAT, bytes.toString('base64url'), content.toString('base64url')].join('.'), keyId };
+    } finally {
+      dataKey.fill(0);
+    }
   }
 
-  #key(keyId: string, place: Place): Buffer {
-    const key = this.#keys.get(keyId);
-    if (!key) throw new DecryptionError(place);
-    return key;
+  async #unwrapped(sealed: Sealed, place: Place): Promise<{ dataKey: Buffer; content: Buffer }> {
+    try {
+      const [format, wrapped, content, ...more] = sealed.envelope.split('.');
+      if (format !== FORMAT || !wrapped || !content || more.length > 0) throw new Error('unknown format');
+      const dataKey = await this.#masterKeys.unwrap(
+        { keyId: sealed.keyId, bytes: Buffer.from(wrapped, 'base64url') },
+        contextOf(place),
+      );
+      return { dataKey, content: Buffer.from(content, 'base64url') };
+    } catch (error) {
+      throw error instanceof DomainError ? error : new DecryptionError(place, { cause: error });
+    }
   }
 }
 
-const keyIdOf = (key: Buffer): string => createHash('sha256').update(key).digest('hex').slice(0, 12);
-
-const aad = (place: Place, part: 'key' | 'value'): Buffer =>
-  Buffer.from(JSON.stringify([FORMAT, part, place.table, place.column, place.row, place.version]), 'utf8');
-
-/** iv (12) + tag (16) + ciphertext. */
-function encrypt(key: Buffer, plaintext: Buffer, additionalData: Buffer): Buffer {
-  const iv = randomBytes(12);
-  const cipher = createCipheriv(ALGORITHM, key, iv).setAAD(additionalData);
-  const content = Buffer.concat([cipher.update(plaintext), cipher.final()]);
-  return Buffer.concat([iv, cipher.getAuthTag(), content]);
+function decrypted(dataKey: Buffer, content: Buffer, place: Place): string {
+  try {
+    return gcmDecrypt(dataKey, content, valueData(place)).toString('utf8');
+  } catch (error) {
+    throw new DecryptionError(place, { cause: error });
+  }
 }
 
-function decrypt(key: Buffer, bytes: Buffer, additionalData: Buffer): Buffer {
-  const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, 12), { authTagLength: 16 });
-  decipher.setAAD(additionalData).setAuthTag(bytes.subarray(12, 28));
-  return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]);
-}
+/** The key is bound to the row, the value to its version too: the version may only be known in the transaction. */
+const contextOf = ({ table, column, row }: Home): KeyContext => ({ format: FORMAT, table, column, row });
+
+const valueData = ({ table, column, row, version }: Place): Buffer =>
+  Buffer.from(JSON.stringify([FORMAT, table, column, row, version]), 'utf8');

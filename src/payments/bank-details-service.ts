@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { recordAudit } from '../audit/record-audit.ts';
-import type { Vault } from '../crypto/envelope.ts';
+import type { DataKey, Vault } from '../crypto/envelope.ts';
+import type { Fingerprints } from '../crypto/fingerprints.ts';
+import { recordReveal } from '../crypto/record-reveal.ts';
 import type { Database, Reader, Tx } from '../db/client.ts';
 import type { MaskedBankDetails } from '../db/schema/index.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
-import { raiseAlert } from '../alerts/raise-alert.ts';
 import { enqueueFor } from '../notifications/outbox.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { PayoutView } from '../payouts/payout-view.ts';
@@ -39,6 +39,7 @@ export class BankDetailsService {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #vault: Vault;
+  readonly #fingerprints: Fingerprints;
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
 
@@ -46,12 +47,14 @@ export class BankDetailsService {
     database: Database;
     clock: Clock;
     vault: Vault;
+    fingerprints: Fingerprints;
     payouts: Payouts;
     progress: PayoutProgress;
   }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#vault = deps.vault;
+    this.#fingerprints = deps.fingerprints;
     this.#payouts = deps.payouts;
     this.#progress = deps.progress;
   }
@@ -62,8 +65,12 @@ export class BankDetailsService {
    */
   async submit(actor: CallerActor, userId: string, info: BankInfo): Promise<PayoutView> {
     const { payout } = await this.#payouts.findLatestOf(actor, userId);
+    // Both may have to ask a key service, for which no lock waits.
+    const [fingerprint, key] = await Promise.all([
+      this.#fingerprints.of(`${info.routingNumber}:${info.accountNumber}`),
+      this.#vault.newKey(place(payout.payoutId, 0)),
+    ]);
     return this.#payouts.act(actor, payout.payoutId, 'bank-info', async (tx, subject) => {
-      const fingerprint = this.#vault.fingerprint(`${info.routingNumber}:${info.accountNumber}`);
       if (await wasRefused(tx, userId, fingerprint)) {
         throw new DomainError(
           'BANK_DETAILS_REFUSED',
@@ -74,7 +81,7 @@ export class BankDetailsService {
       const before = version === 0 ? undefined : await findDetails(tx, payout.payoutId, version);
       if (before && subject.payout.bankDetailsVersion === version && sameDetails(before, info, fingerprint))
         return;
-      await insertDetails(tx, this.#row(payout.payoutId, version + 1, info, fingerprint));
+      await insertDetails(tx, this.#row(payout.payoutId, version + 1, info, { fingerprint, key }));
       await this.#apply(tx, actor, subject, info, version + 1);
     });
   }
@@ -117,9 +124,13 @@ export class BankDetailsService {
     });
   }
 
-  #row(payoutId: string, version: number, info: BankInfo, fingerprint: string) {
+  #row(
+    payoutId: string,
+    version: number,
+    info: BankInfo,
+    { fingerprint, key }: { fingerprint: string; key: DataKey },
+  ) {
     const numbers: BankNumbers = { routingNumber: info.routingNumber, accountNumber: info.accountNumber };
-    const sealed = this.#vault.seal(JSON.stringify(numbers), place(payoutId, version));
     return {
       id: randomUUID(),
       payoutId,
@@ -128,7 +139,7 @@ export class BankDetailsService {
       accountType: info.accountType,
       routingLast4: info.routingNumber.slice(-4),
       accountLast4: info.accountNumber.slice(-4),
-      ...sealed,
+      ...key.seal(JSON.stringify(numbers), version),
       fingerprint,
       createdAt: this.#clock.now(),
     };
@@ -148,44 +159,44 @@ export class BankDetailsService {
   ): Promise<BankNumbers & BankDetailsRow> {
     const row = version === null ? undefined : await findDetails(reader, payoutId, version);
     if (!row) throw new DomainError('NOT_FOUND', 'There are no bank details for this payout.');
-    return { ...row, ...(JSON.parse(this.#vault.open(row, place(payoutId, row.version))) as BankNumbers) };
+    const numbers = await this.#vault.open(row, place(payoutId, row.version));
+    return { ...row, ...(JSON.parse(numbers) as BankNumbers) };
   }
 
-  /** The full numbers, once, to finance, with a reason; audited, and told to the admins. Throws NOT_FOUND. */
+  /**
+   * The full numbers, once, to finance, with a reason; audited, and told to the admins. Throws NOT_FOUND, or
+   * RATE_LIMITED after five in an hour.
+   */
   async reveal(
     actor: CallerActor,
     payoutId: string,
     reason: string,
   ): Promise<BankNumbers & { payoutId: string }> {
-    return this.#database.transaction(async (tx) => {
-      const { payout } = await this.#payouts.find(actor, payoutId, tx);
-      if (actor.kind !== 'staff' || actor.userId === payout.userId) {
-        throw new DomainError(
-          'SEPARATION_OF_DUTIES',
-          'Nobody acts on a payout of which they are the payee. Another finance_manager can.',
-        );
-      }
-      const { routingNumber, accountNumber } = await this.numbersOf(tx, payoutId, payout.bankDetailsVersion);
-      const at = this.#clock.now();
-      await recordAudit(tx, {
+    const { payout } = await this.#payouts.find(actor, payoutId);
+    if (actor.kind !== 'staff' || actor.userId === payout.userId) {
+      throw new DomainError(
+        'SEPARATION_OF_DUTIES',
+        'Nobody acts on a payout of which they are the payee. Another finance_manager can.',
+      );
+    }
+    const { routingNumber, accountNumber } = await this.numbersOf(
+      this.#database.reader,
+      payoutId,
+      payout.bankDetailsVersion,
+    );
+    // They leave only once it is on record, which waits for no key service.
+    await this.#database.transaction((tx) =>
+      recordReveal(tx, {
         actor,
-        at,
+        at: this.#clock.now(),
+        action: 'bank_info_revealed',
         entityType: 'payout',
         entityId: payoutId,
-        action: 'bank_info_revealed',
-        newValues: { reason },
-      });
-      await raiseAlert(tx, {
-        severity: 'warning',
-        category: 'secret_revealed',
-        title: 'A full account number was shown',
-        message: `Staff ${actor.adminId} was shown the account number of payout ${payoutId}: ${reason}`,
-        details: { payoutId, adminId: actor.adminId },
-        subject: `${payoutId}:${at.toISOString()}`,
-        at,
-      });
-      return { payoutId, routingNumber, accountNumber };
-    });
+        reason,
+        what: 'account number',
+      }),
+    );
+    return { payoutId, routingNumber, accountNumber };
   }
 }
 

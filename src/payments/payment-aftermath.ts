@@ -24,14 +24,16 @@ export class PaymentAftermath {
   async sent(
     tx: Tx,
     payout: Payout,
+    attempt: AttemptRow,
     dates: { sentDate: IsoDate; expectedArrivalDate: IsoDate; trackingNumber?: string | undefined },
   ): Promise<void> {
-    await this.#tax.noteIncomeChanged(
-      tx,
-      payout.userId,
-      dates.sentDate,
-      `Payout ${payout.payoutId} was sent after the form was issued.`,
-    );
+    await this.#tax.noteSent(tx, {
+      payoutId: payout.payoutId,
+      userId: payout.userId,
+      attempt: attempt.number,
+      sentDate: dates.sentDate,
+      withheldCents: payout.withheldCents,
+    });
     await enqueueFor(tx, payout.userId, {
       template: 'payment-sent',
       payoutId: payout.payoutId,
@@ -83,12 +85,12 @@ export class PaymentAftermath {
     await closeAlert(tx, 'payment_completed', payout.payoutId, at);
     if (attempt.status === 'completed') await this.#membership.suspendRemoval(tx, payout.payoutId);
     if (attempt.sentDate) {
-      await this.#tax.noteIncomeChanged(
-        tx,
-        payout.userId,
-        attempt.sentDate,
-        `Payout ${payout.payoutId} came back.`,
-      );
+      await this.#tax.noteReturned(tx, {
+        payoutId: payout.payoutId,
+        userId: payout.userId,
+        attempt: attempt.number,
+        sentDate: attempt.sentDate,
+      });
     }
     const account = attempt.paymentMethod === 'ach' && concernsAccount(returnCode);
     // Of a payment that never left, the member only hears when they have to do something.

@@ -162,7 +162,7 @@ export class PaymentProcessor {
           },
         },
       );
-      await this.#aftermath.sent(tx, sent, details);
+      await this.#aftermath.sent(tx, sent, attempt, details);
     });
   }
 

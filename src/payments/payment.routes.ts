@@ -221,7 +221,8 @@ export function paymentRoutes(
       path: '/api/payouts/:id/bank-info/reveal',
       tag,
       summary: 'Show the full account number once',
-      description: 'For finance, with a reason; audited, and told to the admins.',
+      description:
+        'For finance, with a reason; audited, told to the admins, and at most five full numbers an hour and person.',
       needs: 'secrets.reveal',
       stepUp: true,
       idempotency: 'never',

@@ -1,7 +1,14 @@
 /** What a payout still needs before it can be paid (specification, section 3). */
 import { and, desc, eq, sql } from 'drizzle-orm';
 import type { Reader } from '../db/client.ts';
-import { kycVerification, taxForms, userAddresses, users, type W9Data } from '../db/schema/index.ts';
+import {
+  kycVerification,
+  payoutManagement,
+  taxForms,
+  userAddresses,
+  users,
+  type W9Data,
+} from '../db/schema/index.ts';
 import type { Payout } from './payout.ts';
 
 export interface PayeeAddress {
@@ -60,6 +67,25 @@ export async function readPayeeFacts(reader: Reader, userId: string): Promise<Pa
     address,
     w9: w9?.data ? { formId: w9.formId, data: w9.data } : undefined,
   };
+}
+
+/** The names that stand beside the one on a W-9: of the identity check, and of the newest payout's account. */
+export interface NamesBeside {
+  kyc: string;
+  accountHolder: string | undefined;
+}
+
+export async function readNamesBeside(reader: Reader, userId: string): Promise<NamesBeside> {
+  const [payee, [payout]] = await Promise.all([
+    readPayeeFacts(reader, userId),
+    reader
+      .select({ bankDetails: payoutManagement.bankDetails })
+      .from(payoutManagement)
+      .where(eq(payoutManagement.userId, userId))
+      .orderBy(desc(payoutManagement.createdAt))
+      .limit(1),
+  ]);
+  return { kyc: payee.legalName, accountHolder: payout?.bankDetails?.accountHolderName };
 }
 
 export type Standing = 'approved' | 'pending_bank_info' | 'pending_tax_info';

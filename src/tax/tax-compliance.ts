@@ -1,26 +1,31 @@
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Reader, Tx } from '../db/client.ts';
-import type { IncomeDetails } from '../db/schema/index.ts';
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
-import { newFormId } from '../kernel/ids.ts';
-import { decimalFromCents, dollars, shareOf, type Cents } from '../kernel/money.ts';
+import { centsFromDecimal, dollars, shareOf, type Cents } from '../kernel/money.ts';
 import { enqueueFor } from '../notifications/outbox.ts';
-import { readPayeeFacts } from '../payouts/payout-requirements.ts';
+import { form1099Row } from './form-1099.ts';
 import {
   findLive1099,
   findW9,
+  findW9Behind,
   insertForm,
   listLive1099s,
   lockForm,
   lockFormsOf,
   moveForm,
+  readRecipients,
+  readTinTypes,
   readYearIncome,
+  type Recipient,
   type TaxFormRow,
   type YearIncome,
 } from './tax-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
+import type { TinType } from './w9-rules.ts';
+import type { IssueProgress, YearEndIssuing } from './year-end-issuing.ts';
+import { insertLiability, reverseLiability } from './withholding-store.ts';
 
 /** The document's W9Status. */
 export interface W9Status {
@@ -49,7 +54,11 @@ export interface Form1099 {
   withheldCents: Cents;
   payoutIds: string[];
   recipientName: string;
+  addressLines: string[];
+  tinType: TinType | null;
   tinLast4: string | null;
+  w9FormId: string | null;
+  corrects: string | null;
   needsCorrection: string | null;
 }
 
@@ -58,11 +67,13 @@ export class TaxComplianceService {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #years: TaxYears;
+  readonly #issuing: YearEndIssuing;
 
-  constructor(database: Database, clock: Clock, years: TaxYears) {
+  constructor(database: Database, clock: Clock, years: TaxYears, issuing: YearEndIssuing) {
     this.#database = database;
     this.#clock = clock;
     this.#years = years;
+    this.#issuing = issuing;
   }
 
   async checkW9Status(userId: string, reader: Reader = this.#database.reader): Promise<W9Status> {
@@ -100,45 +111,39 @@ export class TaxComplianceService {
   /** The year's forms: issued ones, and drafts for whoever has none. Nothing is written. Throws TAX_YEAR_UNKNOWN. */
   async list1099s(taxYear: number): Promise<Form1099[]> {
     const terms = this.#years.get(taxYear);
+    const { reader } = this.#database;
     const [issued, incomes] = await Promise.all([
-      listLive1099s(this.#database.reader, taxYear),
-      readYearIncome(this.#database.reader, taxYear),
+      listLive1099s(reader, taxYear),
+      readYearIncome(reader, taxYear),
     ]);
     const withForm = new Set(issued.map(({ userId }) => userId));
     const due = incomes.filter(
       (income) => !withForm.has(income.userId) && needsForm(terms, income.incomeCents, income.withheldCents),
     );
-    const drafts = await Promise.all(
-      due.map((income) => this.#draft(this.#database.reader, income, taxYear)),
-    );
-    return [...issued.map(form1099FromRow), ...drafts];
+    const [tinTypes, recipients] = await Promise.all([
+      readTinTypes(
+        reader,
+        issued.flatMap(({ w9FormId }) => (w9FormId === null ? [] : [w9FormId])),
+      ),
+      readRecipients(
+        reader,
+        due.map(({ userId }) => userId),
+      ),
+    ]);
+    return [
+      ...issued.map((row) => issuedForm(row, tinTypes.get(row.w9FormId ?? '') ?? null)),
+      ...due.map((income) => draftForm(income, taxYear, recipients.get(income.userId))),
+    ];
   }
 
-  async #draft(reader: Reader, income: YearIncome, taxYear: number): Promise<Form1099> {
-    const recipient = await readRecipient(reader, income.userId);
-    return {
-      formId: null,
-      userId: income.userId,
-      taxYear,
-      status: 'draft',
-      incomeCents: income.incomeCents,
-      withheldCents: income.withheldCents,
-      payoutIds: income.payoutIds,
-      recipientName: recipient.name,
-      tinLast4: recipient.tinLast4,
-      needsCorrection: null,
-    };
-  }
-
-  /** Issues the year's forms; whoever has one keeps it. Throws YEAR_NOT_ENDED or TAX_YEAR_UNKNOWN. */
-  async generateYearEnd1099s(actor: CallerActor, taxYear: number): Promise<Form1099[]> {
+  /**
+   * Issues the year's forms; whoever has one keeps it. A large year goes on in the job after `mostMs`. Throws
+   * YEAR_NOT_ENDED or TAX_YEAR_UNKNOWN.
+   */
+  async generateYearEnd1099s(actor: CallerActor, taxYear: number, mostMs: number): Promise<IssueProgress> {
+    if (actor.kind !== 'staff') throw new DomainError('FORBIDDEN', 'Only staff issue tax forms.');
     this.#assertEnded(taxYear);
-    const terms = this.#years.get(taxYear);
-    for (const income of await readYearIncome(this.#database.reader, taxYear)) {
-      if (!needsForm(terms, income.incomeCents, income.withheldCents)) continue;
-      await this.#database.transaction((tx) => this.#issue(tx, actor, income.userId, taxYear));
-    }
-    return this.list1099s(taxYear);
+    return this.#issuing.issue(actor, taxYear, mostMs);
   }
 
   /** Issues the form of one payout's payee, over all their payouts of the year. Throws NOT_FOUND where none is due. */
@@ -147,7 +152,8 @@ export class TaxComplianceService {
     this.#years.get(taxYear);
     const form = await this.#database.transaction((tx) => this.#issue(tx, actor, userId, taxYear));
     if (!form) throw new DomainError('NOT_FOUND', `No 1099-MISC is due for ${taxYear}.`);
-    return form1099FromRow(form);
+    const w9 = form.w9FormId === null ? undefined : await findW9Behind(this.#database.reader, form);
+    return issuedForm(form, w9?.w9?.tinType ?? null);
   }
 
   #assertEnded(taxYear: number): void {
@@ -169,34 +175,22 @@ export class TaxComplianceService {
     await lockFormsOf(tx, userId);
     const existing = await findLive1099(tx, userId, taxYear);
     if (existing) return existing;
-    const [income] = await readYearIncome(tx, taxYear, userId);
+    const [income] = await readYearIncome(tx, taxYear, [userId]);
     const due = income && needsForm(this.#years.get(taxYear), income.incomeCents, income.withheldCents);
     // A correction is made even when nothing is left to report: it takes back what the earlier form said.
     if (!due && !corrects) return undefined;
-    const incomeCents = income?.incomeCents ?? 0;
-    const withheldCents = income?.withheldCents ?? 0;
-    const recipient = await readRecipient(tx, userId);
+    const recipient = (await readRecipients(tx, [userId])).get(userId);
     const at = this.#clock.now();
-    const incomeDetails: IncomeDetails = {
-      box_3_other_income: dollars(incomeCents),
-      federal_tax_withheld: dollars(withheldCents),
-      payoutIds: income?.payoutIds ?? [],
-      recipient: { name: recipient.name, addressLines: recipient.addressLines },
-    };
-    const form = await insertForm(tx, {
-      formId: newFormId('1099', taxYear),
-      userId,
-      formType: '1099-MISC',
-      taxYear,
-      status: 'issued',
-      incomeDetails,
-      otherIncome: decimalFromCents(incomeCents),
-      federalTaxWithheld: decimalFromCents(withheldCents),
-      tinLast4: recipient.tinLast4,
-      corrects: corrects?.formId ?? null,
-      createdAt: at,
-      updatedAt: at,
-    });
+    const form = await insertForm(
+      tx,
+      form1099Row({
+        income: income ?? { userId, incomeCents: 0, withheldCents: 0, payoutIds: [] },
+        recipient,
+        taxYear,
+        corrects: corrects?.formId ?? null,
+        at,
+      }),
+    );
     await this.#audit(tx, actor, form, corrects ? 'correction_issued' : 'issued');
     await enqueueFor(tx, userId, { template: 'form-1099-ready', data: { taxYear: String(taxYear) }, at });
     return form;
@@ -249,8 +243,42 @@ export class TaxComplianceService {
     return ended;
   }
 
+  /** What follows from a payment that is sent: tax withheld is owed, and a form of that year is no longer right. */
+  async noteSent(
+    tx: Tx,
+    payment: { payoutId: string; userId: string; attempt: number; sentDate: string; withheldCents: Cents },
+  ): Promise<void> {
+    const { payoutId, userId, attempt, sentDate, withheldCents } = payment;
+    if (withheldCents > 0)
+      await insertLiability(tx, {
+        payoutId,
+        attempt,
+        liabilityDate: sentDate,
+        amountCents: withheldCents,
+        at: this.#clock.now(),
+      });
+    await this.#noteIncomeChanged(
+      tx,
+      userId,
+      sentDate,
+      `Payout ${payoutId} was sent after the form was issued.`,
+    );
+  }
+
+  /** What follows from a payment that came back: nothing is owed of it, and a form of its year is no longer right. */
+  async noteReturned(
+    tx: Tx,
+    payment: { payoutId: string; userId: string; attempt: number; sentDate: string },
+  ): Promise<void> {
+    const reason = `Payout ${payment.payoutId} came back.`;
+    await reverseLiability(tx, payment.payoutId, payment.attempt, reason, this.#clock.now());
+    await this.#noteIncomeChanged(tx, payment.userId, payment.sentDate, reason);
+  }
+
   /** Marks an issued form whose year's payments have changed, if there is one. */
-  async noteIncomeChanged(tx: Tx, userId: string, sentDate: string, reason: string): Promise<void> {
+  async #noteIncomeChanged(tx: Tx, userId: string, sentDate: string, reason: string): Promise<void> {
+    // A form that is being issued at this moment may have been computed without this change: it is waited for.
+    await lockFormsOf(tx, userId);
     const form = await findLive1099(tx, userId, Number(sentDate.slice(0, 4)));
     if (form)
       await moveForm(tx, form.formId, ['issued'], { needsCorrection: reason, updatedAt: this.#clock.now() });
@@ -274,35 +302,36 @@ export class TaxComplianceService {
   }
 }
 
-const form1099FromRow = (row: TaxFormRow): Form1099 => ({
+const issuedForm = (row: TaxFormRow, tinType: TinType | null): Form1099 => ({
   formId: row.formId,
   userId: row.userId,
   taxYear: row.taxYear,
   status: 'issued',
-  incomeCents: Math.round((row.incomeDetails?.box_3_other_income ?? 0) * 100),
-  withheldCents: Math.round((row.incomeDetails?.federal_tax_withheld ?? 0) * 100),
+  incomeCents: centsFromDecimal(row.otherIncome ?? '0'),
+  withheldCents: centsFromDecimal(row.federalTaxWithheld ?? '0'),
   payoutIds: row.incomeDetails?.payoutIds ?? [],
   recipientName: row.incomeDetails?.recipient.name ?? '',
+  addressLines: row.incomeDetails?.recipient.addressLines ?? [],
+  tinType,
   tinLast4: row.tinLast4,
+  w9FormId: row.w9FormId,
+  corrects: row.corrects,
   needsCorrection: row.needsCorrection,
 });
 
-/** Whom a 1099 is for: the approved W-9, or what the main app knows where there is none. */
-async function readRecipient(
-  reader: Reader,
-  userId: string,
-): Promise<{ name: string; addressLines: string[]; tinLast4: string | null }> {
-  const [w9, payee] = await Promise.all([findW9(reader, userId, 'approved'), readPayeeFacts(reader, userId)]);
-  const address = w9?.w9?.address ?? payee.address;
-  return {
-    name: w9?.w9?.legalName ?? payee.legalName,
-    addressLines: address
-      ? [
-          address.line1,
-          ...(address.line2 ? [address.line2] : []),
-          `${address.city}, ${address.state} ${address.postalCode}`,
-        ]
-      : [],
-    tinLast4: w9?.tinLast4 ?? null,
-  };
-}
+const draftForm = (income: YearIncome, taxYear: number, recipient: Recipient | undefined): Form1099 => ({
+  formId: null,
+  userId: income.userId,
+  taxYear,
+  status: 'draft',
+  incomeCents: income.incomeCents,
+  withheldCents: income.withheldCents,
+  payoutIds: income.payoutIds,
+  recipientName: recipient?.name ?? '',
+  addressLines: recipient?.addressLines ?? [],
+  tinType: recipient?.tinType ?? null,
+  tinLast4: recipient?.tinLast4 ?? null,
+  w9FormId: recipient?.w9FormId ?? null,
+  corrects: null,
+  needsCorrection: null,
+});

@@ -1,7 +1,8 @@
 /** What staff see of tax forms: never a full TIN. */
 import { z } from 'zod';
 import { TAX_FORM_STATUSES, type W9Data } from '../db/schema/index.ts';
-import { namesMatch } from '../payouts/payee-names-rules.ts';
+import { allNamesMatch } from '../payouts/payee-names-rules.ts';
+import type { NamesBeside } from '../payouts/payout-requirements.ts';
 import type { TaxFormRow } from './tax-store.ts';
 import {
   LLC_CLASSIFICATIONS,
@@ -43,10 +44,21 @@ const w9View = z
       signedDate: z.string(),
       notSubjectToBackupWithholding: z.boolean().meta({ description: 'False when item 2 was crossed out.' }),
       ipAddress: z.string().optional(),
-      textVersion: z.string(),
+      signedAt: z.string().optional().meta({ description: 'When it reached us.' }),
+      textVersion: z.string().meta({ description: 'Which text of the certification was signed.' }),
     }),
     nameCheck: z
-      .object({ kycName: z.string(), w9Name: z.string(), matches: z.boolean() })
+      .object({
+        kycName: z.string(),
+        w9Name: z.string(),
+        accountHolderName: z
+          .string()
+          .nullable()
+          .meta({ description: 'Of the newest payout’s bank account; null where there is none.' }),
+        matches: z
+          .boolean()
+          .meta({ description: 'Case, accents, order, punctuation and middle names aside.' }),
+      })
       .optional()
       .meta({ description: 'For reviewers, while the form counts or is to be reviewed.' }),
   })
@@ -77,8 +89,12 @@ export const taxFormView = z
 
 export type TaxFormView = z.input<typeof taxFormView>;
 
-/** `kycName` is given where the reader may compare it with the name on the W-9. */
-export function viewTaxForm(form: TaxFormRow, tinType: TinType, kycName: string | undefined): TaxFormView {
+/** `beside` is given where the reader may compare it with the name on the W-9. */
+export function viewTaxForm(
+  form: TaxFormRow,
+  tinType: TinType,
+  beside: NamesBeside | undefined,
+): TaxFormView {
   return {
     formId: form.formId,
     userId: form.userId,
@@ -90,7 +106,7 @@ export function viewTaxForm(form: TaxFormRow, tinType: TinType, kycName: string 
       federal_tax_withheld: form.incomeDetails.federal_tax_withheld,
     },
     tinMasked: form.tinLast4 === null ? null : truncatedTin(tinType, form.tinLast4),
-    w9: form.w9 && viewW9(form.w9, kycName),
+    w9: form.w9 && viewW9(form.w9, beside),
     needsCorrection: form.needsCorrection,
     corrects: form.corrects,
     reason: form.reason,
@@ -101,10 +117,17 @@ export function viewTaxForm(form: TaxFormRow, tinType: TinType, kycName: string 
   };
 }
 
-function viewW9(w9: W9Data, kycName: string | undefined): z.input<typeof w9View> {
-  const nameCheck =
-    kycName === undefined
-      ? {}
-      : { nameCheck: { kycName, w9Name: w9.legalName, matches: namesMatch(kycName, w9.legalName) } };
-  return { ...(w9 as z.input<typeof w9View>), ...nameCheck };
+function viewW9(w9: W9Data, beside: NamesBeside | undefined): z.input<typeof w9View> {
+  const shown = w9 as z.input<typeof w9View>;
+  if (!beside) return shown;
+  const { kyc, accountHolder } = beside;
+  return {
+    ...shown,
+    nameCheck: {
+      kycName: kyc,
+      w9Name: w9.legalName,
+      accountHolderName: accountHolder ?? null,
+      matches: allNamesMatch([kyc, w9.legalName, accountHolder]),
+    },
+  };
 }

@@ -6,18 +6,18 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
 import { staffMay } from '../kernel/permissions.ts';
-import { readPayeeFacts } from '../payouts/payout-requirements.ts';
+import { readNamesBeside } from '../payouts/payout-requirements.ts';
 import { viewTaxForm, type TaxFormView } from './tax-form-view.ts';
 import {
   findDocument,
   findForm,
   keepDocument,
   listForms,
-  readTinType,
+  readTinTypes,
   type TaxFormFilter,
   type TaxFormRow,
 } from './tax-store.ts';
-import { formattedTin, truncatedTin } from './w9-rules.ts';
+import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 
 /** Who pays, as 1099s name it. `address` is one line, its parts joined by commas. */
 export interface Payer {
@@ -39,7 +39,7 @@ export class TaxPapers {
     this.#payer = payer;
   }
 
-  /** Newest first. Reviewers also see the name on the identity check. */
+  /** Newest first. Reviewers also see the other names of the payee. */
   async list(
     actor: CallerActor,
     filter: Omit<TaxFormFilter, 'limit'> & { limit?: number | undefined },
@@ -52,18 +52,25 @@ export class TaxPapers {
       ({ createdAt, formId }) => [createdAt.toISOString(), formId],
       (row) => row,
     );
-    return { ...page, data: await Promise.all(page.data.map((row) => this.view(actor, row))) };
+    const tinTypes = await readTinTypes(this.#database.reader, w9sBehind(page.data));
+    return { ...page, data: await Promise.all(page.data.map((row) => this.#view(actor, row, tinTypes))) };
   }
 
   async view(actor: CallerActor, form: TaxFormRow): Promise<TaxFormView> {
+    return this.#view(actor, form, await readTinTypes(this.#database.reader, w9sBehind([form])));
+  }
+
+  async #view(
+    actor: CallerActor,
+    form: TaxFormRow,
+    tinTypes: ReadonlyMap<string, TinType>,
+  ): Promise<TaxFormView> {
     const compared = form.formType === 'W-9' && (form.status === 'submitted' || form.status === 'approved');
-    const [tinType, payee] = await Promise.all([
-      form.w9?.tinType ?? readTinType(this.#database.reader, form.userId, form.tinLast4),
+    const names =
       compared && staffMay('tax-forms.review', actor)
-        ? readPayeeFacts(this.#database.reader, form.userId)
-        : undefined,
-    ]);
-    return viewTaxForm(form, tinType, payee?.legalName);
+        ? await readNamesBeside(this.#database.reader, form.userId)
+        : undefined;
+    return viewTaxForm(form, form.w9?.tinType ?? tinTypes.get(form.w9FormId ?? '') ?? 'ssn', names);
   }
 
   /**
@@ -105,10 +112,11 @@ export class TaxPapers {
     const { incomeDetails, tinLast4 } = form;
     if (!incomeDetails) throw new Error(`Form ${form.formId} has no income.`);
     const { name, tin, address, phone } = this.#payer;
+    const tinTypes = await readTinTypes(this.#database.reader, w9sBehind([form]));
     const recipientTin =
       tinLast4 === null
         ? 'Not provided'
-        : truncatedTin(await readTinType(this.#database.reader, form.userId, tinLast4), tinLast4);
+        : truncatedTin(tinTypes.get(form.w9FormId ?? '') ?? 'ssn', tinLast4);
     return render1099Misc({
       formId: form.formId,
       taxYear: form.taxYear,
@@ -128,6 +136,9 @@ export class TaxPapers {
     });
   }
 }
+
+const w9sBehind = (forms: readonly TaxFormRow[]): string[] =>
+  forms.flatMap(({ w9FormId }) => (w9FormId === null ? [] : [w9FormId]));
 
 const mayRead = (actor: CallerActor, form: TaxFormRow): boolean =>
   staffMay('tax-forms.pdf', actor) || (actor.kind !== 'service' && actor.userId === form.userId);

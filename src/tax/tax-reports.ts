@@ -1,23 +1,17 @@
 import { recordAudit } from '../audit/record-audit.ts';
-import type { Database, Reader } from '../db/client.ts';
+import type { Database } from '../db/client.ts';
 import type { ReportSource } from '../db/report-source.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { dollars, type Cents } from '../kernel/money.ts';
+import { dollars } from '../kernel/money.ts';
 import { staffMay } from '../kernel/permissions.ts';
-import { readPayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Form1099, TaxComplianceService } from './tax-compliance.ts';
 import type { Payer } from './tax-papers.ts';
-import {
-  findW9,
-  findW9Behind,
-  listLive1099s,
-  readTinType,
-  readWithholdingByMonth,
-  type TaxFormRow,
-} from './tax-store.ts';
-import type { W9Desk } from './w9-desk.ts';
+import { findForms } from './tax-store.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
+import type { W9Safe } from './w9-safe.ts';
+import { readLiabilities } from './withholding-store.ts';
+import type { IssueProgress, YearEndIssuing } from './year-end-issuing.ts';
 
 /** Figures of Form 945 in dollars. Lines that need more than this service knows are null. */
 export interface WithholdingReport {
@@ -25,6 +19,8 @@ export interface WithholdingReport {
   totalWithheld: number;
   /** All twelve months, by the date sent. */
   periods: { month: number; period: string; withheldAmount: number; payments: number }[];
+  /** The days on which tax came to be owed, as Form 945-A wants them of semiweekly depositors. */
+  days: { date: string; withheldAmount: number; payments: number }[];
   form945: {
     line1: null;
     line2BackupWithholding: number;
@@ -52,6 +48,8 @@ export interface YearReport {
   taxYear: number;
   data: Report1099[];
   totals: { forms: number; box3OtherIncome: number; box4FederalTaxWithheld: number };
+  /** How far the newest issuing is; null where none was begun. */
+  issuing: { status: IssueProgress['status']; payees: number; issued: number } | null;
   nextCursor: null;
 }
 
@@ -61,9 +59,12 @@ export interface FilingRow {
   payer: Payer;
   tinType: TinType | null;
   tin: string | null;
-  addressLines: readonly string[];
-  corrects: string | null;
 }
+
+/** After it a large year is left to the job; well within what a proxy waits. */
+const MOST_IN_A_REQUEST_MS = 10_000;
+/** Also how many data keys are unwrapped at once. */
+const FILING_PAGE = 50;
 
 /** A year's tax: its 1099s, the file from which they are filed, and what was withheld. */
 export class TaxReports {
@@ -71,7 +72,8 @@ export class TaxReports {
   readonly #source: ReportSource;
   readonly #clock: Clock;
   readonly #compliance: TaxComplianceService;
-  readonly #desk: W9Desk;
+  readonly #issuing: YearEndIssuing;
+  readonly #safe: W9Safe;
   readonly #payer: Payer;
 
   constructor(deps: {
@@ -79,36 +81,42 @@ export class TaxReports {
     source: ReportSource;
     clock: Clock;
     compliance: TaxComplianceService;
-    desk: W9Desk;
+    issuing: YearEndIssuing;
+    safe: W9Safe;
     payer: Payer;
   }) {
     this.#database = deps.database;
     this.#source = deps.source;
     this.#clock = deps.clock;
     this.#compliance = deps.compliance;
-    this.#desk = deps.desk;
+    this.#issuing = deps.issuing;
+    this.#safe = deps.safe;
     this.#payer = deps.payer;
   }
 
   /** Backup withholding of a year by the date sent; what came back is not in it (Form 945, lines 2 and 7). */
   async withholding(taxYear: number): Promise<WithholdingReport> {
-    const rows = await this.#source.read((reader) => readWithholdingByMonth(reader, taxYear));
-    const months = new Map(rows.map((row) => [row.month, row]));
+    const days = await this.#source.read((reader) => readLiabilities(reader, taxYear));
     const periods = Array.from({ length: 12 }, (_, index) => {
-      const month = index + 1;
-      const { withheldCents = 0, payments = 0 } = months.get(month) ?? {};
+      const period = `${taxYear}-${String(index + 1).padStart(2, '0')}`;
+      const within = days.filter(({ date }) => date.startsWith(period));
       return {
-        month,
-        period: `${taxYear}-${String(month).padStart(2, '0')}`,
-        withheldAmount: dollars(withheldCents),
-        payments,
+        month: index + 1,
+        period,
+        withheldAmount: dollars(sumOf(within, ({ withheldCents }) => withheldCents)),
+        payments: sumOf(within, ({ payments }) => payments),
       };
     });
-    const total = dollars(sumOf([...months.values()], ({ withheldCents }) => withheldCents));
+    const total = dollars(sumOf(days, ({ withheldCents }) => withheldCents));
     return {
       taxYear,
       totalWithheld: total,
       periods,
+      days: days.map(({ date, withheldCents, payments }) => ({
+        date,
+        withheldAmount: dollars(withheldCents),
+        payments,
+      })),
       form945: {
         line1: null,
         line2BackupWithholding: total,
@@ -125,60 +133,27 @@ export class TaxReports {
 
   /** The year's forms, issued or drafts; nothing is written. Throws TAX_YEAR_UNKNOWN. */
   async year(taxYear: number): Promise<YearReport> {
-    return this.#yearReport(taxYear, await this.#compliance.list1099s(taxYear));
-  }
-
-  /** Issues the year's forms; whoever has one keeps it. Throws YEAR_NOT_ENDED or TAX_YEAR_UNKNOWN. */
-  async issueYear(actor: CallerActor, taxYear: number): Promise<YearReport> {
-    return this.#yearReport(taxYear, await this.#compliance.generateYearEnd1099s(actor, taxYear));
-  }
-
-  async #yearReport(taxYear: number, forms: Form1099[]): Promise<YearReport> {
-    return {
+    return yearReport(
       taxYear,
-      data: await Promise.all(forms.map((form) => this.#report1099(form))),
-      totals: {
-        forms: forms.length,
-        box3OtherIncome: dollars(sumOf(forms, ({ incomeCents }) => incomeCents)),
-        box4FederalTaxWithheld: dollars(sumOf(forms, ({ withheldCents }) => withheldCents)),
-      },
-      nextCursor: null,
-    };
+      await this.#compliance.list1099s(taxYear),
+      await this.#issuing.progress(taxYear),
+    );
   }
 
-  async #report1099(form: Form1099): Promise<Report1099> {
-    const { formId, userId, recipientName, status, payoutIds, needsCorrection, tinLast4 } = form;
-    const box3OtherIncome = dollars(form.incomeCents);
-    const box4FederalTaxWithheld = dollars(form.withheldCents);
-    return {
-      formId,
-      userId,
-      recipientName,
-      tinMasked:
-        tinLast4 === null
-          ? null
-          : truncatedTin(await readTinType(this.#database.reader, userId, tinLast4), tinLast4),
-      status,
-      box3OtherIncome,
-      box4FederalTaxWithheld,
-      incomeDetails: { box_3_other_income: box3OtherIncome, federal_tax_withheld: box4FederalTaxWithheld },
-      payoutIds,
-      needsCorrection,
-    };
+  /**
+   * Issues the year's forms; whoever has one keeps it. Of a large year that is not done within a few seconds it says how
+   * far it is, without the forms. Throws YEAR_NOT_ENDED or TAX_YEAR_UNKNOWN.
+   */
+  async issueYear(actor: CallerActor, taxYear: number): Promise<YearReport> {
+    const progress = await this.#compliance.generateYearEnd1099s(actor, taxYear, MOST_IN_A_REQUEST_MS);
+    const forms = progress.status === 'done' ? await this.#compliance.list1099s(taxYear) : [];
+    return yearReport(taxYear, forms, progress);
   }
 
   /** What the year is filed from. Those who file see full TINs, which is audited; all others the last four digits. */
-  async filing(actor: CallerActor, taxYear: number): Promise<FilingRow[]> {
+  async filing(actor: CallerActor, taxYear: number): Promise<AsyncIterable<FilingRow>> {
     const full = staffMay('tax-forms.file', actor);
     const forms = await this.#compliance.list1099s(taxYear);
-    const issued = new Map(
-      (await listLive1099s(this.#database.reader, taxYear)).map((row) => [row.formId, row]),
-    );
-    const rows: FilingRow[] = [];
-    for (const form of forms)
-      rows.push(
-        await this.#filingRow(form, form.formId === null ? undefined : issued.get(form.formId), full),
-      );
     if (full) {
       await this.#database.transaction((tx) =>
         recordAudit(tx, {
@@ -187,43 +162,71 @@ export class TaxReports {
           entityType: 'report',
           entityId: `tax-forms-${taxYear}`,
           action: 'filing_csv_downloaded',
-          newValues: { taxYear, count: rows.length },
+          newValues: { taxYear, count: forms.length },
         }),
       );
     }
-    return rows;
+    return this.#filingRows(forms, full);
   }
 
-  async #filingRow(form: Form1099, issued: TaxFormRow | undefined, full: boolean): Promise<FilingRow> {
-    const reader = this.#database.reader;
-    const w9 = issued ? await findW9Behind(reader, issued) : await findW9(reader, form.userId, 'approved');
-    const tinType = full
-      ? (w9?.w9?.tinType ?? null)
-      : form.tinLast4 === null
-        ? null
-        : await readTinType(this.#database.reader, form.userId, form.tinLast4);
-    const masked = tinType && form.tinLast4 && truncatedTin(tinType, form.tinLast4);
-    return {
-      form,
-      payer: this.#payer,
-      tinType,
-      tin: full ? (w9?.w9 ? formattedTin(w9.w9.tinType, this.#desk.tinOf(w9)) : null) : masked,
-      addressLines:
-        issued?.incomeDetails?.recipient.addressLines ?? (await addressLinesOf(reader, form.userId, w9)),
-      corrects: issued?.corrects ?? null,
-    };
+  /** Page by page: a file of 100,000 full TINs is neither decrypted before it begins nor held whole. */
+  async *#filingRows(forms: readonly Form1099[], full: boolean): AsyncGenerator<FilingRow> {
+    for (let start = 0; start < forms.length; start += FILING_PAGE) {
+      const page = forms.slice(start, start + FILING_PAGE);
+      const tins = full ? await this.#fullTins(page) : undefined;
+      for (const form of page) {
+        const { tinType, tinLast4 } = form;
+        const masked = tinType && tinLast4 && truncatedTin(tinType, tinLast4);
+        yield { form, payer: this.#payer, tinType, tin: tins ? (tins.get(form) ?? null) : masked };
+      }
+    }
+  }
+
+  async #fullTins(forms: readonly Form1099[]): Promise<Map<Form1099, string>> {
+    const ids = forms.flatMap(({ w9FormId }) => (w9FormId === null ? [] : [w9FormId]));
+    const w9s = new Map((await findForms(this.#database.reader, ids)).map((w9) => [w9.formId, w9]));
+    const pairs = await Promise.all(
+      forms.map(async (form): Promise<[Form1099, string][]> => {
+        const w9 = w9s.get(form.w9FormId ?? '');
+        if (!w9?.w9) return [];
+        return [[form, formattedTin(w9.w9.tinType, await this.#safe.tinOf(w9))]];
+      }),
+    );
+    return new Map(pairs.flat());
   }
 }
 
-async function addressLinesOf(reader: Reader, userId: string, w9: TaxFormRow | undefined): Promise<string[]> {
-  const address = w9?.w9?.address ?? (await readPayeeFacts(reader, userId)).address;
-  if (!address) return [];
-  return [
-    address.line1,
-    ...(address.line2 ? [address.line2] : []),
-    `${address.city}, ${address.state} ${address.postalCode}`,
-  ];
+function yearReport(taxYear: number, forms: readonly Form1099[], progress: IssueProgress | null): YearReport {
+  return {
+    taxYear,
+    data: forms.map(report1099),
+    totals: {
+      forms: forms.length,
+      box3OtherIncome: dollars(sumOf(forms, ({ incomeCents }) => incomeCents)),
+      box4FederalTaxWithheld: dollars(sumOf(forms, ({ withheldCents }) => withheldCents)),
+    },
+    issuing: progress && { status: progress.status, payees: progress.payees, issued: progress.issued },
+    nextCursor: null,
+  };
 }
 
-const sumOf = <T>(rows: readonly T[], part: (row: T) => Cents): Cents =>
+function report1099(form: Form1099): Report1099 {
+  const { formId, userId, recipientName, status, payoutIds, needsCorrection, tinType, tinLast4 } = form;
+  const box3OtherIncome = dollars(form.incomeCents);
+  const box4FederalTaxWithheld = dollars(form.withheldCents);
+  return {
+    formId,
+    userId,
+    recipientName,
+    tinMasked: tinLast4 === null ? null : truncatedTin(tinType ?? 'ssn', tinLast4),
+    status,
+    box3OtherIncome,
+    box4FederalTaxWithheld,
+    incomeDetails: { box_3_other_income: box3OtherIncome, federal_tax_withheld: box4FederalTaxWithheld },
+    payoutIds,
+    needsCorrection,
+  };
+}
+
+const sumOf = <T>(rows: readonly T[], part: (row: T) => number): number =>
   rows.reduce((sum, row) => sum + part(row), 0);

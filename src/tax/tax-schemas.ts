@@ -73,6 +73,10 @@ export const year1099s = z
       }),
     ),
     totals: z.object({ forms: z.number().int(), box3OtherIncome: money, box4FederalTaxWithheld: money }),
+    issuing: z
+      .object({ status: z.enum(['running', 'done']), payees: z.number().int(), issued: z.number().int() })
+      .nullable()
+      .meta({ description: 'How far the newest issuing is; null where none was begun.' }),
     nextCursor: z.null().meta({ description: 'The report is given whole.' }),
   })
   .meta({ id: 'Year1099s', description: "A year's 1099-MISCs: issued, or computed and not stored." });
@@ -89,6 +93,9 @@ export const withholdingReport = z
         payments: z.number().int().meta({ description: 'Payments from which tax was withheld.' }),
       }),
     ),
+    days: z
+      .array(z.object({ date: isoDate, withheldAmount: money, payments: z.number().int() }))
+      .meta({ description: 'Days on which tax came to be owed, for Form 945-A.' }),
     form945: z
       .object({
         line1: z.null(),
@@ -158,9 +165,15 @@ export const submittedW9Example: TaxFormView = {
     certification: {
       ...w9Example.certification,
       ipAddress: '203.0.113.7',
+      signedAt: AT,
       textVersion: 'W-9 Rev. March 2024',
     },
-    nameCheck: { kycName: 'María González', w9Name: 'Maria Gonzalez', matches: true },
+    nameCheck: {
+      kycName: 'María González',
+      w9Name: 'Maria Gonzalez',
+      accountHolderName: 'Maria Gonzalez',
+      matches: true,
+    },
   },
 };
 
@@ -190,6 +203,7 @@ export const year1099sExample: z.input<typeof year1099s> = {
     },
   ],
   totals: { forms: 1, box3OtherIncome: 100000, box4FederalTaxWithheld: 0 },
+  issuing: { status: 'done', payees: 1, issued: 1 },
   nextCursor: null,
 };
 
@@ -197,6 +211,7 @@ export const withholdingExample: z.input<typeof withholdingReport> = {
   taxYear: 2026,
   totalWithheld: 24000,
   periods: [{ month: 11, period: '2026-11', withheldAmount: 24000, payments: 1 }],
+  days: [{ date: '2026-11-20', withheldAmount: 24000, payments: 1 }],
   form945: {
     line1: null,
     line2BackupWithholding: 24000,

@@ -21,9 +21,11 @@ import {
   year1099sExample,
 } from './tax-schemas.ts';
 import type { W9Desk } from './w9-desk.ts';
+import type { W9Safe } from './w9-safe.ts';
 
 export interface TaxRoom {
   desk: W9Desk;
+  safe: W9Safe;
   compliance: TaxComplianceService;
   papers: TaxPapers;
   reports: TaxReports;
@@ -49,14 +51,14 @@ const FILING_COLUMNS: CsvColumns<FilingRow> = [
   ['Tax year', ({ form }) => form.taxYear],
   ['Status', ({ form }) => form.status],
   ['Form id', ({ form }) => form.formId],
-  ['Corrects', ({ corrects }) => corrects],
+  ['Corrects', ({ form }) => form.corrects],
   ['Payer name', ({ payer }) => payer.name],
   ['Payer TIN', ({ payer }) => payer.tin],
   ['Payer address', ({ payer }) => payer.address],
   ['Recipient name', ({ form }) => form.recipientName],
   ['Recipient TIN type', ({ tinType }) => tinType?.toUpperCase() ?? null],
   ['Recipient TIN', ({ tin }) => tin],
-  ['Recipient address', ({ addressLines }) => addressLines.join(', ')],
+  ['Recipient address', ({ form }) => form.addressLines.join(', ')],
   ['Box 3 Other income', ({ form }) => decimalFromCents(form.incomeCents)],
   ['Box 4 Federal income tax withheld', ({ form }) => decimalFromCents(form.withheldCents)],
   ['Payouts', ({ form }) => form.payoutIds.join(' ')],
@@ -77,7 +79,7 @@ export const taxRoutes = (room: TaxRoom): Route[] => [
   ...yearRoutes(room),
 ];
 
-const w9Routes = ({ desk, papers }: TaxRoom): Route[] => [
+const w9Routes = ({ desk, safe, papers }: TaxRoom): Route[] => [
   route({
     method: 'post',
     path: '/api/members/:userId/tax-info',
@@ -161,7 +163,8 @@ const w9Routes = ({ desk, papers }: TaxRoom): Route[] => [
     path: '/api/tax-forms/:formId/reveal',
     tag: FORMS,
     summary: 'Show a full TIN, once',
-    description: 'Of a W-9, or of the W-9 behind a 1099. Recorded with its reason, and told to the admins.',
+    description:
+      'Of a W-9, or of the W-9 behind a 1099. Recorded with its reason, told to the admins, and at most five full numbers an hour and person.',
     needs: 'secrets.reveal',
     stepUp: true,
     idempotency: 'never',
@@ -174,7 +177,7 @@ const w9Routes = ({ desk, papers }: TaxRoom): Route[] => [
       body: { reason: 'The IRS sent notice CP2100 about this payee.' },
       reply: { formId: 'W9-2026-7K3M9QXA', tinType: 'ssn', tin: '123-45-6789' },
     },
-    handle: ({ actor, params, body }) => desk.reveal(actor, params.formId, body.reason),
+    handle: ({ actor, params, body }) => safe.reveal(actor, params.formId, body.reason),
   }),
 ];
 
@@ -261,7 +264,7 @@ const yearRoutes = ({ reports }: TaxRoom): Route[] => [
     tag: REPORTS,
     summary: "Issue a year's 1099-MISCs",
     description:
-      'For a year that has ended. Whoever has a form keeps it: repeating it issues no second copy.',
+      'For a year that has ended. Whoever has a form keeps it: repeating it issues no second copy. A large year goes on as the job tax-form-issuing; `issuing` says how far it is, and the forms can be read when it is done.',
     needs: 'tax-forms.issue',
     idempotency: 'recorded',
     params: yearParams,
@@ -275,7 +278,8 @@ const yearRoutes = ({ reports }: TaxRoom): Route[] => [
     path: '/api/reports/withholding/:year',
     tag: REPORTS,
     summary: 'Figures of Form 945',
-    description: 'Backup withholding by the month in which payments were sent. What came back is not in it.',
+    description:
+      'Backup withholding by the month, and by the day, on which payments were sent. What came back is not in it.',
     needs: 'reports.withholding',
     params: yearParams,
     query: formatQuery,

@@ -1,8 +1,6 @@
 import { recordAudit } from '../audit/record-audit.ts';
-import type { Vault } from '../crypto/envelope.ts';
 import type { Database, Tx } from '../db/client.ts';
 import type { PostalAddress, TaxFormStatus } from '../db/schema/index.ts';
-import { raiseAlert } from '../alerts/raise-alert.ts';
 import type { CallerActor, StaffActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
@@ -13,8 +11,6 @@ import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import {
-  findForm,
-  findW9Behind,
   insertForm,
   lockForm,
   lockFormsOf,
@@ -24,12 +20,12 @@ import {
 } from './tax-store.ts';
 import {
   CERTIFICATION_VERSION,
-  formattedTin,
   tinDigits,
   w9Faults,
   type TaxClassification,
   type TinType,
 } from './w9-rules.ts';
+import type { W9Safe } from './w9-safe.ts';
 
 /** A W-9 as a member submits it. */
 export interface W9Submission {
@@ -52,20 +48,20 @@ const OPEN_STATUSES = PAYOUT_STATUSES.filter((status) => PAYOUT_MOVES[status].le
 export class W9Desk {
   readonly #database: Database;
   readonly #clock: Clock;
-  readonly #vault: Vault;
+  readonly #safe: W9Safe;
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
 
   constructor(deps: {
     database: Database;
     clock: Clock;
-    vault: Vault;
+    safe: W9Safe;
     payouts: Payouts;
     progress: PayoutProgress;
   }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
-    this.#vault = deps.vault;
+    this.#safe = deps.safe;
     this.#payouts = deps.payouts;
     this.#progress = deps.progress;
   }
@@ -78,9 +74,10 @@ export class W9Desk {
   ): Promise<{ formId: string; status: TaxFormStatus }> {
     const { payout } = await this.#payouts.findLatestOf(actor, userId);
     const tin = this.#checkedTin(form);
+    const at = this.#clock.now();
+    // Sealed before the transaction: it may have to ask a key service, for which no lock waits.
+    const row = await this.#row(userId, form, tin, at);
     return this.#database.transaction(async (tx) => {
-      const at = this.#clock.now();
-      const row = this.#row(userId, form, tin, at);
       await lockFormsOf(tx, userId);
       await supersedeW9(tx, userId, 'submitted', at);
       const { formId, status } = await insertForm(tx, row);
@@ -128,24 +125,31 @@ export class W9Desk {
     );
   }
 
-  #row(userId: string, { tin: _tin, certification, ...form }: W9Submission, tin: string, at: Date) {
+  async #row(
+    userId: string,
+    { tin: _tin, certification, ...form }: W9Submission,
+    tin: string,
+    at: Date,
+  ) {
     const formId = newFormId('W9', at.getUTCFullYear());
+    const w9 = {
+      ...form,
+      certification: {
+        ...certification,
+        ipAddress: currentContext()?.ipAddress,
+        signedAt: at.toISOString(),
+        textVersion: CERTIFICATION_VERSION,
+      },
+    };
     return {
       formId,
       userId,
       formType: 'W-9' as const,
       taxYear: at.getUTCFullYear(),
       status: 'submitted' as const,
-      w9: {
-        ...form,
-        certification: {
-          ...certification,
-          ipAddress: currentContext()?.ipAddress,
-          textVersion: CERTIFICATION_VERSION,
-        },
-      },
+      w9,
       tinLast4: tin.slice(-4),
-      ...this.#vault.seal(tin, place(formId)),
+      ...(await this.#safe.seal(formId, w9, tin)),
       createdAt: at,
       updatedAt: at,
     };
@@ -226,53 +230,4 @@ export class W9Desk {
       return moved;
     });
   }
-
-  /** The full TIN of a form, or of the W-9 behind a 1099, once, to finance; audited and told to the admins. */
-  async reveal(
-    actor: CallerActor,
-    formId: string,
-    reason: string,
-  ): Promise<{ formId: string; tinType: TinType; tin: string }> {
-    return this.#database.transaction(async (tx) => {
-      const form = await findForm(tx, formId);
-      if (!form) throw notFound('tax form', formId);
-      if (actor.kind !== 'staff' || actor.userId === form.userId) {
-        throw new DomainError(
-          'SEPARATION_OF_DUTIES',
-          'Nobody looks up their own number here. Another finance_manager can.',
-        );
-      }
-      const w9 = form.formType === 'W-9' ? form : await findW9Behind(tx, form);
-      if (!w9?.w9) throw new DomainError('NOT_FOUND', 'There is no TIN on file for this form.');
-      const at = this.#clock.now();
-      await recordAudit(tx, {
-        actor,
-        at,
-        entityType: 'tax_form',
-        entityId: formId,
-        action: 'tin_revealed',
-        newValues: { reason },
-      });
-      await raiseAlert(tx, {
-        severity: 'warning',
-        category: 'secret_revealed',
-        title: 'A full TIN was shown',
-        message: `Staff ${actor.adminId} was shown the TIN of form ${formId}: ${reason}`,
-        details: { formId, adminId: actor.adminId },
-        subject: `${formId}:${at.toISOString()}`,
-        at,
-      });
-      return { formId, tinType: w9.w9.tinType, tin: formattedTin(w9.w9.tinType, this.tinOf(w9)) };
-    });
-  }
-
-  /** The TIN in the clear. Throws a DecryptionError where the row was tampered with. */
-  tinOf(form: TaxFormRow): string {
-    if (!form.envelope || !form.keyId)
-      throw new DomainError('NOT_FOUND', 'There is no TIN on file for this form.');
-    return this.#vault.open({ envelope: form.envelope, keyId: form.keyId }, place(form.formId));
-  }
 }
-
-/** A form is never changed: a new W-9 is a new row, so its version is always 1. */
-const place = (formId: string) => ({ table: 'tax_forms', column: 'envelope', row: formId, version: 1 });

@@ -14,8 +14,19 @@ export const TIN_TYPES = ['ssn', 'ein', 'itin'] as const;
 export type TinType = (typeof TIN_TYPES)[number];
 export const LLC_CLASSIFICATIONS = ['C', 'S', 'P'] as const;
 
-/** The certification that a payee signs; its text goes by this version. */
+/** The certification that a payee signs today goes by this version. */
 export const CERTIFICATION_VERSION = 'W-9 Rev. March 2024';
+
+/** What was signed, by version: Form W-9, part II. A version that was ever signed is never changed or taken away. */
+export const CERTIFICATION_TEXTS: Readonly<Record<string, readonly string[]>> = {
+  'W-9 Rev. March 2024': [
+    'Under penalties of perjury, I certify that:',
+    '1. The number shown on this form is my correct taxpayer identification number (or I am waiting for a number to be issued to me); and',
+    '2. I am not subject to backup withholding because (a) I am exempt from backup withholding, or (b) I have not been notified by the Internal Revenue Service (IRS) that I am subject to backup withholding as a result of a failure to report all interest or dividends, or (c) the IRS has notified me that I am no longer subject to backup withholding; and',
+    '3. I am a U.S. citizen or other U.S. person (defined below); and',
+    '4. The FATCA code(s) entered on this form (if any) indicating that I am exempt from FATCA reporting is correct.',
+  ],
+};
 
 /** EIN prefixes that the IRS has not assigned. */
 const UNUSED_EIN_PREFIXES = new Set([
@@ -65,6 +76,7 @@ export interface W9Shape {
   taxClassification: TaxClassification;
   llcClassification?: string | undefined;
   exemptPayeeCode?: string | undefined;
+  fatcaExemptionCode?: string | undefined;
   tinType: TinType;
   tin: string;
 }
@@ -97,7 +109,13 @@ export function w9Faults(form: W9Shape): { path: string; message: string }[] {
       'llcClassification',
       'is for an LLC only',
     ),
+    // Line 4: "codes apply only to certain entities, not individuals".
     ...fault(individual && form.exemptPayeeCode !== undefined, 'exemptPayeeCode', 'is not for individuals'),
+    ...fault(
+      individual && form.fatcaExemptionCode !== undefined,
+      'fatcaExemptionCode',
+      'is not for individuals',
+    ),
   ];
 }
 

@@ -371,8 +371,11 @@ describe('what changed after the instructions', () => {
     const story = await stories.withBank();
     expectOk(await generate(story, WITHHOLD));
     const other = await stories.payable();
+    // The owner alone can do it, and only with the guard off.
+    await cast.service.sql`ALTER TABLE tax_forms DISABLE TRIGGER tax_forms_guard`;
     await cast.service.sql`UPDATE tax_forms SET user_id = ${story.member.userId}
       WHERE user_id = ${other.member.userId}`;
+    await cast.service.sql`ALTER TABLE tax_forms ENABLE TRIGGER tax_forms_guard`;
     await expectStale(story, 'approved');
   });
 

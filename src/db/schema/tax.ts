@@ -1,6 +1,20 @@
 import { sql } from 'drizzle-orm';
-import { check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  check,
+  date,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { StaffRole } from '../../kernel/actor.ts';
 import { bytea, instant, money } from './columns.ts';
+import { payoutManagement } from './payouts.ts';
 import { adminUsers, users } from './shared.ts';
 
 export interface PostalAddress {
@@ -26,6 +40,8 @@ export interface W9Data {
     signedDate: string;
     notSubjectToBackupWithholding: boolean;
     ipAddress?: string | undefined;
+    /** When it reached us, ISO 8601. */
+    signedAt?: string | undefined;
     textVersion: string;
   };
 }
@@ -70,6 +86,8 @@ export const taxForms = pgTable(
     needsCorrection: text('needs_correction'),
     /** The form that this one corrects. */
     corrects: text('corrects'),
+    /** Of a 1099: the W-9 from which its name and TIN are. */
+    w9FormId: text('w9_form_id'),
     reason: text('reason'),
     reviewedBy: integer('reviewed_by').references(() => adminUsers.id),
     reviewedAt: instant('reviewed_at'),
@@ -97,6 +115,7 @@ export const taxForms = pgTable(
     index('tax_forms_created_at_idx').on(table.createdAt, table.formId),
     index('tax_forms_reviewed_by_idx').on(table.reviewedBy),
     index('tax_forms_key_id_idx').on(table.keyId),
+    index('tax_forms_w9_form_id_idx').on(table.w9FormId),
   ],
 );
 
@@ -118,3 +137,82 @@ export const taxFormDocuments = pgTable(
     uniqueIndex('tax_form_documents_version').on(table.formId, table.copy, table.version),
   ],
 );
+
+/** Tax withheld from a payment that was sent, owed to the IRS until the payment comes back. */
+export const withholdingLiabilities = pgTable(
+  'withholding_liabilities',
+  {
+    id: uuid('id').primaryKey().defaultRandom(),
+    payoutId: text('payout_id')
+      .notNull()
+      .references(() => payoutManagement.payoutId),
+    attempt: integer('attempt').notNull(),
+    liabilityDate: date('liability_date', { mode: 'string' }).notNull(),
+    amount: money('amount').notNull(),
+    createdAt: instant('created_at').notNull(),
+    reversedAt: instant('reversed_at'),
+    reversalReason: text('reversal_reason'),
+  },
+  (table) => [
+    check('withholding_liabilities_amount_positive', sql`${table.amount} > 0`),
+    uniqueIndex('withholding_liabilities_one_per_attempt').on(table.payoutId, table.attempt),
+    index('withholding_liabilities_date_idx').on(table.liabilityDate),
+  ],
+);
+
+/** Who asked for a year's forms: their entries name them, though a job made the forms. */
+export interface IssuingActor {
+  kind: 'staff';
+  adminId: number;
+  userId: string;
+  email: string;
+  role: StaffRole;
+}
+
+/** The issuing of a year's 1099s, done in steps by whoever comes along. */
+export const taxIssueRuns = pgTable(
+  'tax_issue_runs',
+  {
+    id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    taxYear: integer('tax_year').notNull(),
+    status: text('status').$type<'running' | 'done'>().notNull(),
+    actor: jsonb('actor').$type<IssuingActor>().notNull(),
+    requestId: text('request_id'),
+    /** Payees for whom a form was due when it began. */
+    payees: integer('payees').notNull(),
+    issued: integer('issued').notNull(),
+    startedAt: instant('started_at').notNull(),
+    finishedAt: instant('finished_at'),
+  },
+  (table) => [
+    check('tax_issue_runs_status_known', sql`${table.status} IN ('running', 'done')`),
+    uniqueIndex('tax_issue_runs_one_running')
+      .on(table.taxYear)
+      .where(sql`status = 'running'`),
+  ],
+);
+
+/** Payees whose forms a run has still to make: each row goes in the transaction that makes the form. */
+export const taxIssuePayees = pgTable(
+  'tax_issue_payees',
+  {
+    runId: bigint('run_id', { mode: 'number' })
+      .notNull()
+      .references(() => taxIssueRuns.id),
+    userId: uuid('user_id')
+      .notNull()
+      .references(() => users.id),
+  },
+  (table) => [
+    primaryKey({ columns: [table.runId, table.userId] }),
+    index('tax_issue_payees_user_id_idx').on(table.userId),
+  ],
+);
+
+/** Keys of our own, each wrapped by the master key as a record's data key is. */
+export const vaultKeys = pgTable('vault_keys', {
+  name: text('name').primaryKey(),
+  envelope: text('envelope').notNull(),
+  keyId: text('key_id').notNull(),
+  createdAt: instant('created_at').notNull(),
+});

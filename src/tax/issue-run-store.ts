@@ -1,0 +1,108 @@
+import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
+import type { Reader, Tx } from '../db/client.ts';
+import { taxIssuePayees, taxIssueRuns, type IssuingActor } from '../db/schema/index.ts';
+import { decimalFromCents } from '../kernel/money.ts';
+import { PAID } from './tax-store.ts';
+import type { TaxYear } from './tax-years-rules.ts';
+
+export type IssueRunRow = typeof taxIssueRuns.$inferSelect;
+
+/** Begins a run over everybody for whom a form is due and not made; or gives the one that is under way. */
+export async function beginRun(
+  tx: Tx,
+  taxYear: number,
+  terms: TaxYear,
+  by: { actor: IssuingActor; requestId: string | null; at: Date },
+): Promise<IssueRunRow> {
+  const [begun] = await tx
+    .insert(taxIssueRuns)
+    .values({
+      taxYear,
+      status: 'running',
+      actor: by.actor,
+      requestId: by.requestId,
+      payees: 0,
+      issued: 0,
+      startedAt: by.at,
+    })
+    .onConflictDoNothing()
+    .returning();
+  if (!begun) {
+    const [running] = await tx
+      .select()
+      .from(taxIssueRuns)
+      .where(and(eq(taxIssueRuns.taxYear, taxYear), eq(taxIssueRuns.status, 'running')));
+    // It ended in this very moment: begin again.
+    return running ?? beginRun(tx, taxYear, terms, by);
+  }
+  const [due] = await tx.execute<{ payees: number }>(sql`
+    WITH due AS (
+      INSERT INTO tax_issue_payees (run_id, user_id)
+      SELECT ${begun.id}, p.user_id
+        FROM payment_attempts a JOIN payout_management p ON p.payout_id = a.payout_id
+       WHERE ${PAID} AND a.sent_date >= make_date(${taxYear}, 1, 1) AND a.sent_date < make_date(${taxYear + 1}, 1, 1)
+         AND NOT EXISTS (SELECT 1 FROM tax_forms f WHERE f.user_id = p.user_id AND f.tax_year = ${taxYear}
+                          AND f.form_type = '1099-MISC' AND f.status = 'issued')
+       GROUP BY p.user_id
+      HAVING sum(p.amount) > 0
+         AND (sum(p.amount) >= ${decimalFromCents(terms.thresholdCents)}::numeric OR sum(a.withheld_amount) > 0)
+      RETURNING 1)
+    SELECT count(*)::integer AS payees FROM due`);
+  const payees = due?.payees ?? 0;
+  await tx.update(taxIssueRuns).set({ payees }).where(eq(taxIssueRuns.id, begun.id));
+  return { ...begun, payees };
+}
+
+/** Takes payees off the run's list, leaving those that another worker has just taken. */
+export async function takePayees(tx: Tx, runId: number, limit: number): Promise<string[]> {
+  const next = await tx
+    .select({ userId: taxIssuePayees.userId })
+    .from(taxIssuePayees)
+    .where(eq(taxIssuePayees.runId, runId))
+    .orderBy(asc(taxIssuePayees.userId))
+    .limit(limit)
+    .for('update', { skipLocked: true });
+  const userIds = next.map(({ userId }) => userId);
+  if (userIds.length > 0)
+    await tx
+      .delete(taxIssuePayees)
+      .where(and(eq(taxIssuePayees.runId, runId), inArray(taxIssuePayees.userId, userIds)));
+  return userIds;
+}
+
+export async function countIssued(tx: Tx, runId: number, issued: number): Promise<void> {
+  await tx
+    .update(taxIssueRuns)
+    .set({ issued: sql`${taxIssueRuns.issued} + ${issued}` })
+    .where(eq(taxIssueRuns.id, runId));
+}
+
+/** Ends the run if nobody is left on its list. Returns it as it then is. */
+export async function endIfEmpty(tx: Tx, runId: number, at: Date): Promise<IssueRunRow> {
+  await tx
+    .update(taxIssueRuns)
+    .set({ status: 'done', finishedAt: at })
+    .where(
+      and(
+        eq(taxIssueRuns.id, runId),
+        eq(taxIssueRuns.status, 'running'),
+        sql`NOT EXISTS (SELECT 1 FROM tax_issue_payees y WHERE y.run_id = ${runId})`,
+      ),
+    );
+  const [run] = await tx.select().from(taxIssueRuns).where(eq(taxIssueRuns.id, runId));
+  if (!run) throw new Error('The run is gone.');
+  return run;
+}
+
+export const runsUnderWay = (reader: Reader): Promise<IssueRunRow[]> =>
+  reader.select().from(taxIssueRuns).where(eq(taxIssueRuns.status, 'running')).orderBy(asc(taxIssueRuns.id));
+
+export async function newestRun(reader: Reader, taxYear: number): Promise<IssueRunRow | undefined> {
+  const [run] = await reader
+    .select()
+    .from(taxIssueRuns)
+    .where(eq(taxIssueRuns.taxYear, taxYear))
+    .orderBy(desc(taxIssueRuns.id))
+    .limit(1);
+  return run;
+}
