@@ -8,6 +8,8 @@ import { Callers } from './auth/callers.ts';
 import { sessionCookieNames } from './auth/session-token.ts';
 import type { Config } from './config.ts';
 import { Vault } from './crypto/envelope.ts';
+import { Fingerprints } from './crypto/fingerprints.ts';
+import { createMasterKeys } from './crypto/master-keys.ts';
 import type { Database } from './db/client.ts';
 import type { Redis } from './db/redis.ts';
 import { readPrimary, type ReportSource } from './db/report-source.ts';
@@ -48,6 +50,8 @@ import { TaxPapers } from './tax/tax-papers.ts';
 import { TaxReports } from './tax/tax-reports.ts';
 import { TaxYears } from './tax/tax-years-rules.ts';
 import { W9Desk } from './tax/w9-desk.ts';
+import { W9Safe } from './tax/w9-safe.ts';
+import { YearEndIssuing } from './tax/year-end-issuing.ts';
 import { WinnerSelector } from './winners/winner-selector.ts';
 
 export interface Parts {
@@ -74,7 +78,8 @@ export function createServices(parts: Parts) {
   const { config, logger, clock, database } = parts;
   const { business } = config;
   const reportSource = parts.reportSource ?? readPrimary(database);
-  const vault = new Vault([config.encryptionKey]);
+  const vault = new Vault(createMasterKeys(config.masterKeys));
+  const fingerprints = new Fingerprints(database, vault, clock);
   const audit = new AuditLogger({ database, clock, logger });
   const payouts = new Payouts(database, clock);
   const progress = new PayoutProgress(payouts, clock);
@@ -91,26 +96,26 @@ export function createServices(parts: Parts) {
     payouts,
     approvals,
   });
-  const w9Desk = new W9Desk({ database, clock, vault, payouts, progress });
-  const tax = new TaxComplianceService(database, clock, new TaxYears(config.tax.years));
-  const { payer } = config.tax;
-  const taxRoom = {
-    desk: w9Desk,
-    compliance: tax,
-    papers: new TaxPapers(database, clock, payer),
-    reports: new TaxReports({
-      database,
-      source: reportSource,
-      clock,
-      compliance: tax,
-      desk: w9Desk,
-      payer,
-    }),
-  };
-  const bankDetails = new BankDetailsService({ database, clock, vault, payouts, progress });
+  const tax = createTax({ parts, reportSource, vault, payouts, progress });
+  const bankDetails = new BankDetailsService({
+    database,
+    clock,
+    vault,
+    fingerprints,
+    payouts,
+    progress,
+  });
   const gateway = parts.gateway ?? createGateway(parts);
   const membership = new MembershipManager({ database, clock, payouts, gateway, logger });
-  const payments = createPayments({ config, clock, payouts, progress, bankDetails, tax, membership });
+  const payments = createPayments({
+    config,
+    clock,
+    payouts,
+    progress,
+    bankDetails,
+    tax: tax.compliance,
+    membership,
+  });
   const documents = new PaymentDocuments(database, clock, payouts, bankDetails);
   const mailer =
     parts.mailer ??
@@ -168,9 +173,34 @@ export function createServices(parts: Parts) {
     queueKeeper: new QueueKeeper(queue, database, logger),
     reports: new ReportService(reportSource),
     review,
-    taxRoom,
-    w9Desk,
+    taxRoom: tax,
+    w9Desk: tax.desk,
+    fingerprints,
     winners,
+  };
+}
+
+function createTax(deps: {
+  parts: Parts;
+  reportSource: ReportSource;
+  vault: Vault;
+  payouts: Payouts;
+  progress: PayoutProgress;
+}) {
+  const { parts, reportSource, vault, payouts, progress } = deps;
+  const { config, clock, database } = parts;
+  const { payer, years } = config.tax;
+  const safe = new W9Safe(database, clock, vault);
+  const terms = new TaxYears(years);
+  const issuing = new YearEndIssuing(database, clock, terms);
+  const compliance = new TaxComplianceService(database, clock, terms, issuing);
+  return {
+    safe,
+    desk: new W9Desk({ database, clock, safe, payouts, progress }),
+    compliance,
+    issuing,
+    papers: new TaxPapers(database, clock, payer),
+    reports: new TaxReports({ database, source: reportSource, clock, compliance, issuing, safe, payer }),
   };
 }
 
