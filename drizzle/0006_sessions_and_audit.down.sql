@@ -6,6 +6,8 @@ DROP TRIGGER audit_guard_truncate ON audit_verifications;
 --> statement-breakpoint
 DROP TRIGGER audit_guard ON audit_verifications;
 --> statement-breakpoint
+ALTER TABLE audit_verifications DROP COLUMN checkpoint, DROP COLUMN covered_entries;
+--> statement-breakpoint
 DROP TABLE audit_anchors;
 --> statement-breakpoint
 DROP TABLE audit_checkpoints;

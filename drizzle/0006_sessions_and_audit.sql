@@ -56,6 +56,8 @@ CREATE TABLE audit_anchors (
   CONSTRAINT audit_anchors_entity_type_entity_id_length_pk PRIMARY KEY (entity_type, entity_id, length)
 );
 --> statement-breakpoint
+ALTER TABLE audit_verifications ADD COLUMN checkpoint integer, ADD COLUMN covered_entries bigint;
+--> statement-breakpoint
 CREATE TRIGGER audit_guard BEFORE UPDATE OR DELETE ON audit_checkpoints FOR EACH ROW EXECUTE FUNCTION audit_guard();
 --> statement-breakpoint
 CREATE TRIGGER audit_guard_truncate BEFORE TRUNCATE ON audit_checkpoints

@@ -1,5 +1,5 @@
 /** The only reader of the environment: turns it into one frozen, validated Config, or reports every fault at once. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -132,6 +132,17 @@ const environmentSchema = z.object({
       .optional(),
   ),
   KMS_KEY_ID: optionalText,
+  AUDIT_SIGNING_KEY: setting(
+    z.string().refine(is32Bytes, 'must be 32 bytes in base64 (openssl rand -base64 32)').optional(),
+  ),
+  AUDIT_OLD_KEYS: setting(
+    z
+      .string()
+      .default('')
+      .transform((text) => text.split(',').filter(Boolean))
+      .refine((keys) => keys.every(is32Bytes), 'must be public keys of 32 bytes in base64, parted by commas'),
+  ),
+  AUDIT_CHECKPOINT_DIR: optionalText,
   ENABLE_METRICS: flag(false),
   METRICS_TOKEN: setting(z.string().min(32, 'must be at least 32 characters').optional()),
   METRICS_PORT: setting(
@@ -173,6 +184,10 @@ const environmentSchema = z.object({
       .optional(),
   ),
 });
+
+function is32Bytes(text: string): boolean {
+  return Buffer.from(text, 'base64').length === 32;
+}
 
 function isTaxYears(text: string): boolean {
   try {
@@ -234,6 +249,8 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
     ['BETTER_AUTH_SECRET', 'is missing'],
     ['BETTER_AUTH_URL', 'is missing: the address at which people sign in'],
     ['BUSINESS_LAUNCH_DATE', 'is missing'],
+    ['AUDIT_SIGNING_KEY', 'is missing: checkpoints of the audit log are signed'],
+    ['AUDIT_CHECKPOINT_DIR', 'is missing: checkpoints of the audit log lie outside of the database'],
     ['PAYER_NAME', 'is missing: 1099s name the payer'],
     ['PAYER_TIN', 'is missing: 1099s name the payer'],
     ['PAYER_ADDRESS', 'is missing: 1099s name the payer'],
@@ -265,6 +282,9 @@ function productionFaults(env: Record<string, string | undefined>): string[] {
   const key = Buffer.from(env['ENCRYPTION_KEY'] ?? '', 'base64');
   if (key.length === 32 && new Set(key).size < 10)
     faults.push('ENCRYPTION_KEY is weak: use a random one (openssl rand -base64 32)');
+  const auditKey = Buffer.from(env['AUDIT_SIGNING_KEY'] ?? '', 'base64');
+  if (auditKey.length === 32 && new Set(auditKey).size < 10)
+    faults.push('AUDIT_SIGNING_KEY is weak: use a random one (openssl rand -base64 32)');
   if (given('DATABASE_URL') && !isVerifiedTls(env['DATABASE_URL'] ?? '')) {
     faults.push('DATABASE_URL must use sslmode=verify-full in production');
   }
@@ -398,6 +418,14 @@ function shape(
       kmsKeyId: env.KMS_KEY_ID,
     },
     redisUrl: env.REDIS_URL,
+    audit: {
+      // Outside production one follows from a secret that is kept.
+      signingKey:
+        env.AUDIT_SIGNING_KEY ??
+        createHash('sha256').update(`audit checkpoints ${kept.JWT_SECRET}`).digest('base64'),
+      oldKeys: env.AUDIT_OLD_KEYS,
+      checkpointDirectory: env.AUDIT_CHECKPOINT_DIR ?? join(kept.dataDirectory, 'audit-checkpoints'),
+    },
     metrics: { enabled: env.ENABLE_METRICS, token: env.METRICS_TOKEN, port: env.METRICS_PORT },
     tracesUrl: env.OTEL_EXPORTER_OTLP_ENDPOINT,
     stopDelayMs: env.STOP_DELAY_MS ?? (production ? 2000 : 0),

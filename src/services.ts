@@ -2,7 +2,10 @@
 import { join } from 'node:path';
 import { AlertDesk } from './alerts/alert-desk.ts';
 import { ApprovalManager } from './approvals/approval-manager.ts';
+import { AuditKeys } from './audit/audit-keys.ts';
 import { AuditLogger } from './audit/audit-logger.ts';
+import { CheckpointFolder } from './audit/checkpoint-place.ts';
+import { Checkpoints } from './audit/checkpoints.ts';
 import { createAuth, type Auth } from './auth/better-auth.ts';
 import { Callers } from './auth/callers.ts';
 import { sessionCookieNames } from './auth/session-token.ts';
@@ -12,12 +15,14 @@ import { Fingerprints } from './crypto/fingerprints.ts';
 import { createMasterKeys } from './crypto/master-keys.ts';
 import type { Database } from './db/client.ts';
 import type { Redis } from './db/redis.ts';
-import { readPrimary, type ReportSource } from './db/report-source.ts';
+import { readPrimary, type ReplicaReports, type ReportSource } from './db/report-source.ts';
 import { DemoClock } from './demo/demo-clock.ts';
 import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
+import { ServiceFigures } from './figures/service-figures.ts';
 import { allowedOrigins } from './http/origin-check.ts';
 import { IdempotencyKeys } from './idempotency/idempotency.ts';
 import { everyInstance, RedisJobElection } from './jobs/job-election.ts';
+import { CheckpointLoop } from './jobs/checkpoint-loop.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { jobTable } from './jobs/job-table.ts';
 import type { Clock, MovableClock } from './kernel/clock.ts';
@@ -66,7 +71,7 @@ export interface Parts {
   /** The Redis that instances share, where REDIS_URL names one. */
   redis?: Redis | undefined;
   /** Where reports read, where DATABASE_REPLICA_URL names a replica. */
-  reportSource?: ReportSource | undefined;
+  reportSource?: ReplicaReports | undefined;
   /** What tests put in the place of the outside world. */
   mailer?: Mailer | undefined;
   gateway?: SubscriptionGateway | undefined;
@@ -80,7 +85,13 @@ export function createServices(parts: Parts) {
   const reportSource = parts.reportSource ?? readPrimary(database);
   const vault = new Vault(createMasterKeys(config.masterKeys));
   const fingerprints = new Fingerprints(database, vault, clock);
-  const audit = new AuditLogger({ database, clock, logger });
+  const checkpoints = new Checkpoints({
+    database,
+    clock,
+    keys: new AuditKeys(config.audit.signingKey, config.audit.oldKeys),
+    place: new CheckpointFolder(config.audit.checkpointDirectory),
+  });
+  const audit = new AuditLogger({ database, clock, logger, checkpoints });
   const payouts = new Payouts(database, clock);
   const progress = new PayoutProgress(payouts, clock);
   const approvals = new ApprovalManager(payouts, progress, clock);
@@ -157,10 +168,21 @@ export function createServices(parts: Parts) {
     auth,
     bankDetails,
     callers,
+    checkpointLoop: new CheckpointLoop({ checkpoints, database, clock, logger }),
+    checkpoints,
     delivery,
     demoClock,
     documents,
     eligibility,
+    figures: new ServiceFigures({
+      database,
+      clock,
+      logger,
+      scheduler: jobs,
+      redis: parts.redis,
+      replica: parts.reportSource,
+      breaker: () => gateway.breakerState,
+    }),
     idempotency,
     jobs,
     links,

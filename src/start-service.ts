@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { config as readDotenv } from 'dotenv';
-import { createApp, SERVICE_VERSION } from './app.ts';
+import { createApp, createMetricsApp, SERVICE_VERSION } from './app.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
 import { Database } from './db/client.ts';
 import { DatabaseWatch } from './db/database-watch.ts';
@@ -17,6 +17,7 @@ import { holdsDemoData } from './demo/demo-clock.ts';
 import { greetingFor } from './demo/greeting.ts';
 import { seedDemo } from './demo/seed.ts';
 import { Health } from './http/health.ts';
+import { Metrics } from './http/metrics.ts';
 import { Stopping } from './http/stopping.ts';
 import { MovableClock } from './kernel/clock.ts';
 import { armCrashPoint } from './kernel/crash-points.ts';
@@ -109,7 +110,13 @@ async function bringUp(
       ...(replica ? { replica: async () => replica.isGoodEnough } : {}),
     },
   });
-  open(createApp(services, { config, clock, logger, health, publicUrl, demo, watch }));
+  const metrics = config.metrics.enabled
+    ? new Metrics(config.metrics.token, services.figures)
+    : undefined;
+  const options = { config, clock, logger, health, publicUrl, demo, watch, metrics };
+  open(createApp(services, options));
+  if (metrics && config.metrics.port !== undefined)
+    undo.push(await serveMetrics(createMetricsApp(metrics, options), config.host, config.metrics.port));
   if (config.jobs) {
     services.jobs.start();
     await services.delivery.start();
@@ -176,6 +183,21 @@ async function listen(
   });
   const open = (app: RequestListener) => server.off('request', starting).on('request', app);
   return { server, port: (server.address() as AddressInfo).port, open };
+}
+
+/** Returns what ends it. */
+async function serveMetrics(app: RequestListener, host: string, port: number): Promise<() => Promise<void>> {
+  const server = createServer(app);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(new StartError(`Cannot listen on METRICS_PORT ${port} (${error.code}).`)),
+    );
+    server.listen(port, host, resolve);
+  });
+  return async () => {
+    server.closeAllConnections();
+    server.close();
+  };
 }
 
 async function openRedis(

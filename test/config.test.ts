@@ -45,6 +45,10 @@ const PRODUCTION = {
   ENCRYPTION_KEY: Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 73 + 11) % 256)).toString(
     'base64',
   ),
+  AUDIT_SIGNING_KEY: Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 37 + 5) % 256)).toString(
+    'base64',
+  ),
+  AUDIT_CHECKPOINT_DIR: '/srv/audit-checkpoints',
   BUSINESS_LAUNCH_DATE: '2024-01-01',
   PAYER_NAME: 'Payer, Inc.',
   PAYER_TIN: '12-3456789',
@@ -83,10 +87,10 @@ describe('without any setting', () => {
     const first = load();
     const file = join(folder, 'secrets.json');
     expect(statSync(file).mode & 0o077).toBe(0);
-    expect(Buffer.from(first.encryptionKey, 'base64')).toHaveLength(32);
+    expect(Buffer.from(first.masterKeys.keys[0] ?? '', 'base64')).toHaveLength(32);
     for (const secret of [first.jwt.secret, first.auth.secret])
       expect(secret.length).toBeGreaterThanOrEqual(32);
-    expect(new Set([first.jwt.secret, first.auth.secret, first.encryptionKey]).size).toBe(3);
+    expect(new Set([first.jwt.secret, first.auth.secret, ...first.masterKeys.keys]).size).toBe(3);
     const second = load();
     expect(second).toEqual(first);
     const another = mkdtempSync(join(tmpdir(), 'payout-config-test-'));
@@ -214,6 +218,8 @@ describe('production', () => {
       'BETTER_AUTH_SECRET',
       'BETTER_AUTH_URL',
       'ENCRYPTION_KEY',
+      'AUDIT_SIGNING_KEY',
+      'AUDIT_CHECKPOINT_DIR',
       'BUSINESS_LAUNCH_DATE',
       'PAYER_NAME',
       'PAYER_TIN',
@@ -282,6 +288,14 @@ describe('production', () => {
     ['SMTP without a server', { EMAIL_PROVIDER: 'smtp' }, 'SMTP_URL is missing'],
     ['SendGrid without a key', { SENDGRID_API_KEY: undefined }, 'SENDGRID_API_KEY is missing'],
     ['mail from nobody', { EMAIL_FROM: ' ' }, 'EMAIL_FROM is missing'],
+    ['unsigned checkpoints', { AUDIT_SIGNING_KEY: '' }, 'AUDIT_SIGNING_KEY is missing'],
+    ['checkpoints signed by a short key', { AUDIT_SIGNING_KEY: 'AAAA' }, 'AUDIT_SIGNING_KEY must be 32 bytes'],
+    [
+      'checkpoints signed by a weak key',
+      { AUDIT_SIGNING_KEY: Buffer.alloc(32).toString('base64') },
+      'AUDIT_SIGNING_KEY is weak',
+    ],
+    ['checkpoints nowhere', { AUDIT_CHECKPOINT_DIR: undefined }, 'AUDIT_CHECKPOINT_DIR is missing'],
     [
       'no subscription service',
       { SUBSCRIPTION_SERVICE_URL: undefined },

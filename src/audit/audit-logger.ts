@@ -7,7 +7,7 @@ import { errorFields, type Logger } from '../kernel/logger.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
 import { currentContext } from '../kernel/request-context.ts';
 import {
-  findEmptyChain,
+  findEmptyChains,
   findLastVerification,
   insertVerification,
   listEntries,
@@ -18,6 +18,7 @@ import {
 } from './audit-store.ts';
 import { viewEntry, viewVerification, type AuditEntryView, type AuditVerification } from './audit-view.ts';
 import { ChainWalk } from './chain-walk.ts';
+import type { Checkpoints } from './checkpoints.ts';
 import { recordAudit, type AuditEntityType, type AuditRecord } from './record-audit.ts';
 import type { AuditValues } from './redaction-rules.ts';
 
@@ -43,7 +44,7 @@ export interface AuditedRead {
   newValues?: AuditValues;
 }
 
-const VERIFY_BATCH = 1000;
+const VERIFY_BATCH = 5000;
 const EXPORT_BATCH = 500;
 const LONGEST_MESSAGE = 2000;
 
@@ -55,8 +56,10 @@ export class AuditLogger {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #checkpoints: Checkpoints | undefined;
 
-  constructor(deps: { database: Database; clock: Clock; logger: Logger }) {
+  constructor(deps: { database: Database; clock: Clock; logger: Logger; checkpoints?: Checkpoints }) {
+    this.#checkpoints = deps.checkpoints;
     this.#database = deps.database;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
@@ -155,36 +158,48 @@ export class AuditLogger {
   }
 
   /**
-   * Recomputes every chain, a batch at a time, and keeps the result. Entries written meanwhile do no harm: a batch is
-   * read together with the heads of its chains.
+   * Recomputes every chain, a batch at a time, holds it against the checkpoints, and keeps the result. Entries written
+   * meanwhile do no harm: a batch is read together with the heads of its chains, and the checkpoints before all.
    */
   async verify(actor: Actor = systemActor('audit-verify')): Promise<AuditVerification> {
     const reader = this.#database.reader;
-    const walk = new ChainWalk();
+    const held = await this.#checkpoints?.collect();
+    const walk = new ChainWalk(held?.milestones, await this.#checkpoints?.anchors());
     let after: ChainPlace | undefined;
     for (;;) {
       const links = await readChainLinks(reader, after, VERIFY_BATCH);
       for (const link of links) walk.take(link);
-      after = links.at(-1)?.entry;
+      after = links.at(-1);
       if (links.length < VERIFY_BATCH) break;
     }
     walk.finish();
-    const empty = await findEmptyChain(reader);
-    if (empty) walk.noteEmptyChain(empty);
-    return this.#keepVerification(actor, walk);
+    walk.finishMissing();
+    for (const chain of await findEmptyChains(reader)) walk.noteEmptyChain(chain);
+    return this.#keepVerification(actor, walk, held);
   }
 
   async #keepVerification(
     actor: Actor,
     { entries, chains, firstFault }: ChainWalk,
+    held: Awaited<ReturnType<Checkpoints['collect']>> | undefined,
   ): Promise<AuditVerification> {
     const at = this.#clock.now();
+    const checkpointFault = held?.fault && {
+      entityType: 'audit',
+      entityId: 'checkpoint',
+      chainIndex: held.fault.number,
+      fault: held.fault.fault,
+    };
+    const fault = firstFault ?? checkpointFault ?? null;
+    const last = held?.milestones.last ?? null;
     const row = {
       verifiedAt: at,
-      valid: firstFault === null,
+      valid: fault === null,
       entries,
       chains,
-      firstFault: firstFault && { ...firstFault },
+      checkpoint: last?.number ?? null,
+      coveredEntries: last && held ? held.milestones.entries : null,
+      firstFault: fault && { ...fault },
     };
     await this.#database.transaction(async (tx) => {
       await insertVerification(tx, row);
@@ -196,18 +211,16 @@ export class AuditLogger {
         action: 'verified',
         newValues: { status: row.valid ? 'valid' : 'invalid', count: entries },
         success: row.valid,
-        ...(firstFault
-          ? {
-              errorMessage: `${firstFault.entityType} ${firstFault.entityId} ${firstFault.chainIndex}: ${firstFault.fault}`,
-            }
+        ...(fault
+          ? { errorMessage: `${fault.entityType} ${fault.entityId} ${fault.chainIndex}: ${fault.fault}` }
           : {}),
       });
     });
-    if (firstFault) {
-      const { entityType, entityId, fault } = firstFault;
-      this.#logger.error('The audit log has been tampered with.', { entityType, entityId, reason: fault });
+    if (fault) {
+      const { entityType, entityId, fault: reason } = fault;
+      this.#logger.error('The audit log has been tampered with.', { entityType, entityId, reason });
     }
-    return { ...row, verifiedAt: at.toISOString(), firstFault };
+    return { ...row, verifiedAt: at.toISOString(), firstFault: fault };
   }
 
   /** The last result; all null when there is none. */

@@ -7,6 +7,7 @@ import {
   taxForms,
   userAuditLogs,
 } from '../db/schema/index.ts';
+import type { ChainLink } from './chain-walk.ts';
 import { FORM_ID_PATTERN, PAYOUT_ID_PATTERN } from '../kernel/ids.ts';
 import { decodeCursor, invalidCursor } from '../kernel/paging.ts';
 
@@ -57,50 +58,51 @@ function sequenceIn(cursor: string): number {
 /** Where the walk over all chains stands. */
 export type ChainPlace = Pick<AuditRow, 'entityType' | 'entityId' | 'chainIndex'>;
 
-/** An entry, and the head of its chain as it was at the same moment; both null where the chain has no head. */
-export interface ChainLink {
-  entry: AuditRow;
-  headLength: number | null;
-  headHash: string | null;
-}
-
-/** The entries after `after` in the order of chains. Each page is one statement and so one consistent picture. */
+/**
+ * The entries after `after` in the order of chains, each with the head of its chain. A page is one statement and so one
+ * consistent picture. Times come as text: of a time with microseconds, which we never write, something must be left to
+ * see. Heads are looked up row by row: a join might walk all of them from the start for every page.
+ */
 export async function readChainLinks(
   reader: Reader,
   after: ChainPlace | undefined,
   limit: number,
 ): Promise<ChainLink[]> {
-  const { entityType, entityId, chainIndex } = userAuditLogs;
-  return reader
-    .select({ entry: userAuditLogs, headLength: headOf<number>('length'), headHash: headOf<string>('hash') })
-    .from(userAuditLogs)
-    .where(
-      after &&
-        sql`(${entityType}, ${entityId}, ${chainIndex}) > (${after.entityType}, ${after.entityId}, ${after.chainIndex})`,
-    )
-    .orderBy(asc(entityType), asc(entityId), asc(chainIndex))
-    .limit(limit);
+  const rest = after
+    ? sql`WHERE (entity_type, entity_id, chain_index) > (${after.entityType}, ${after.entityId}, ${after.chainIndex})`
+    : sql``;
+  const rows = await reader.execute<Omit<ChainLink, 'sequence'> & { sequence: string }>(sql`
+    SELECT l.id, l.sequence, l.entity_type AS "entityType", l.entity_id AS "entityId",
+           l.chain_index AS "chainIndex", l.previous_hash AS "previousHash", l.hash,
+           to_char(l.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS "createdAt",
+           l.actor, l.user_id AS "userId", l.admin_id AS "adminId", l.action, l.success,
+           l.error_message AS "errorMessage", l.old_values AS "oldValues", l.new_values AS "newValues", l.metadata,
+           l.ip_address AS "ipAddress", l.user_agent AS "userAgent", l.request_id AS "requestId",
+           head.length AS "headLength", head.hash AS "headHash"
+      FROM (SELECT * FROM user_audit_logs ${rest} ORDER BY entity_type, entity_id, chain_index LIMIT ${limit}) l
+      LEFT JOIN LATERAL (SELECT h.length, h.hash FROM audit_chains h
+                          WHERE h.entity_type = l.entity_type AND h.entity_id = l.entity_id LIMIT 1) head ON true
+     ORDER BY l.entity_type, l.entity_id, l.chain_index`);
+  return rows.map((row) => ({
+    ...row,
+    sequence: Number(row.sequence),
+    createdAt: `${row.createdAt.replace(/000$/, '')}Z`,
+  }));
 }
 
-/** Looked up row by row: a join might walk all heads from the start for every page. */
-const headOf = <T>(column: 'length' | 'hash') => sql<T | null>`(
-  SELECT head.${sql.identifier(column)} FROM audit_chains head
-   WHERE head.entity_type = user_audit_logs.entity_type AND head.entity_id = user_audit_logs.entity_id)`;
-
-/** The first head of a chain all of whose entries are gone. */
-export async function findEmptyChain(
+/** The heads of chains none of whose entries is left, the first hundred thousand. */
+export async function findEmptyChains(
   reader: Reader,
-): Promise<{ entityType: string; entityId: string } | undefined> {
-  const { entityType, entityId } = auditChains;
-  const [row] = await reader
-    .select({ entityType, entityId })
+): Promise<{ entityType: string; entityId: string; length: number; hash: string }[]> {
+  const { entityType, entityId, length, hash } = auditChains;
+  return reader
+    .select({ entityType, entityId, length, hash })
     .from(auditChains)
     .where(
       sql`NOT EXISTS (SELECT 1 FROM ${userAuditLogs} WHERE ${userAuditLogs.entityType} = ${entityType} AND ${userAuditLogs.entityId} = ${entityId})`,
     )
     .orderBy(asc(entityType), asc(entityId))
-    .limit(1);
-  return row;
+    .limit(100_000);
 }
 
 export async function insertVerification(tx: Tx, row: typeof auditVerifications.$inferInsert): Promise<void> {

@@ -49,6 +49,12 @@ export const verificationView = z
     valid: z.boolean().nullable(),
     entries: z.number().int().nullable(),
     chains: z.number().int().nullable(),
+    checkpoint: z.number().int().nullable().meta({ description: 'The newest signed checkpoint; null without one.' }),
+    coveredEntries: z
+      .number()
+      .int()
+      .nullable()
+      .meta({ description: 'Entries that checkpoints cover: cut off or rewritten, they would be missed.' }),
     firstFault: z
       .object({
         entityType: z.string(),
@@ -69,6 +75,8 @@ export const viewVerification = (row: VerificationRow | undefined): AuditVerific
         valid: row.valid,
         entries: row.entries,
         chains: row.chains,
+        checkpoint: row.checkpoint,
+        coveredEntries: row.coveredEntries,
         firstFault: (row.firstFault as AuditVerification['firstFault']) ?? null,
       }
-    : { verifiedAt: null, valid: null, entries: null, chains: null, firstFault: null };
+    : { verifiedAt: null, valid: null, entries: null, chains: null, checkpoint: null, coveredEntries: null, firstFault: null };

@@ -102,7 +102,7 @@ export const auditRoutes = (auditLogger: AuditLogger): Route[] => [
     tag: TAG,
     summary: 'The last verification of the audit log',
     description:
-      'Says whether every chain of entries was whole, and otherwise names the first entry that is wrong.',
+      'Says whether every chain of entries was whole and as the signed checkpoints hold it, and otherwise names the first entry that is wrong.',
     needs: 'audit.read',
     reply: verificationView,
     example: {
@@ -111,6 +111,8 @@ export const auditRoutes = (auditLogger: AuditLogger): Route[] => [
         valid: true,
         entries: 4812,
         chains: 377,
+        checkpoint: 96,
+        coveredEntries: 4790,
         firstFault: null,
       },
     },

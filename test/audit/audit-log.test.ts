@@ -466,6 +466,8 @@ describe('the verification', () => {
       valid: null,
       entries: null,
       chains: null,
+      checkpoint: null,
+      coveredEntries: null,
       firstFault: null,
     });
     const [counts] = await cast.service.sql`
@@ -474,6 +476,8 @@ describe('the verification', () => {
       verifiedAt: cast.service.time.now().toISOString(),
       valid: true,
       ...counts,
+      checkpoint: null,
+      coveredEntries: null,
       firstFault: null,
     });
   });

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { Writable } from 'node:stream';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import { MovableClock } from '../../src/kernel/clock.ts';
 import { createLogger } from '../../src/kernel/logger.ts';
 import type { StaffRole } from '../../src/kernel/actor.ts';
 import { Health } from '../../src/http/health.ts';
+import { Metrics } from '../../src/http/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { Caller } from './caller.ts';
 import { createDatabase, databaseUrl, dropDatabase } from './databases.ts';
@@ -200,6 +202,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     NODE_ENV: 'test',
     DATABASE_URL: url,
     DATA_DIR: join(tmpdir(), 'payout-service-test-unused'),
+    AUDIT_CHECKPOINT_DIR: checkpointsOf(url),
     JWT_SECRET: 'jwt-secret-for-tests-0123456789abcdef',
     BETTER_AUTH_SECRET: AUTH_SECRET,
     ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
@@ -250,13 +253,16 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       health,
       publicUrl: serviceUrl,
       demo: options.demo ?? false,
+      metrics: config.metrics.enabled ? new Metrics(config.metrics.token, services.figures) : undefined,
     }),
   );
   const sql = postgres(url, { max: 3, onnotice: () => {} });
   const close = async () => {
     await closeServer(server);
     await Promise.all([database.close(), mainApp.close(), sql.end()]);
-    if (!options.beside) await dropDatabase(cluster.url, name);
+    if (options.beside) return;
+    await dropDatabase(cluster.url, name);
+    await rm(checkpointsOf(url), { recursive: true, force: true });
   };
   return new TestService({
     url: serviceUrl,
@@ -271,6 +277,10 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     close,
   });
 }
+
+/** Each database's own folder, which is there once a checkpoint is. */
+const checkpointsOf = (url: string): string =>
+  join(tmpdir(), `payout-service-checkpoints-${new URL(url).pathname.slice(1)}`);
 
 async function sharedCluster(): Promise<{ url: string; templateDatabase: string }> {
   const { inject } = await import('vitest');

@@ -106,6 +106,9 @@ export const auditVerifications = pgTable('audit_verifications', {
   valid: boolean('valid').notNull(),
   entries: bigint('entries', { mode: 'number' }).notNull(),
   chains: bigint('chains', { mode: 'number' }).notNull(),
+  /** The newest checkpoint that it was held against, and how many entries that one and those before it cover. */
+  checkpoint: integer('checkpoint'),
+  coveredEntries: bigint('covered_entries', { mode: 'number' }),
   firstFault: jsonb('first_fault').$type<Record<string, unknown>>(),
 });
 
