@@ -3,17 +3,19 @@ import type { Database, Reader, Tx } from '../db/client.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { QueueMember, QueueTotals } from './queue-member.ts';
 import {
+  allowTime,
   countAhead,
   findDrifted,
   findMembers,
   findWrongSums,
   fold,
-  isWatched,
   readCandidates,
+  readState,
   readTotals,
   recount,
   slices,
   touchDrifted,
+  watch,
   type CandidateQuery,
   type Glance,
 } from './queue-store.ts';
@@ -77,15 +79,25 @@ export class MemberQueue {
     };
   }
 
-  /** Folds what waits. False where the main app's tables are not watched. */
-  fold(): Promise<boolean> {
-    return fold(this.#database.reader);
+  /** Folds what waits, however long that takes. False where the main app's tables are not watched. */
+  async fold(): Promise<boolean> {
+    const { isWaiting, isWatched } = await readState(this.#database.reader);
+    if (!isWaiting) return isWatched;
+    return this.#database.transaction(async (tx) => {
+      await allowTime(tx);
+      return fold(tx);
+    });
+  }
+
+  /** Sets the triggers that are missing; for the tables' owner. False where nothing tells us of changes. */
+  watch(): Promise<boolean> {
+    return watch(this.#database.reader);
   }
 
   /** Compares every member with the tables, slice by slice; changes nothing. */
   async check(): Promise<QueueCheck> {
     const { reader } = this.#database;
-    await fold(reader);
+    const isWatched = await this.fold();
     const examples: string[] = [];
     let driftedMembers = 0;
     for (const slice of slices) {
@@ -96,7 +108,7 @@ export class MemberQueue {
     const wrongSums = await findWrongSums(reader);
     return {
       isExact: driftedMembers === 0 && wrongSums.length === 0,
-      isWatched: await isWatched(reader),
+      isWatched,
       driftedMembers,
       examples: examples.slice(0, MOST_EXAMPLES),
       wrongSums: wrongSums.slice(0, MOST_EXAMPLES),
@@ -106,11 +118,11 @@ export class MemberQueue {
   /** Mends what differs, slice by slice, while the service runs. Returns how many members differed. */
   async rebuild(): Promise<number> {
     const { reader } = this.#database;
-    await fold(reader);
+    await this.fold();
     let mended = 0;
     for (const slice of slices) {
       mended += await touchDrifted(reader, slice);
-      await fold(reader);
+      await this.fold();
     }
     await recount(reader);
     return mended;

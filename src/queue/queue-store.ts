@@ -126,7 +126,9 @@ export async function readTotals(reader: Reader): Promise<Glance<QueueTotals>> {
     candidates: string;
     live_payouts: string;
     live_gross: string;
-  }>(sql`SELECT ${IS_WAITING} AS is_waiting, revenue, candidates, live_payouts, live_gross FROM queue_totals`);
+  }>(
+    sql`SELECT ${IS_WAITING} AS is_waiting, revenue, candidates, live_payouts, live_gross FROM queue_totals`,
+  );
   if (!row) throw new Error('queue_totals has lost its row.');
   return {
     isWaiting: row.is_waiting,
@@ -201,9 +203,23 @@ export async function recount(reader: Reader): Promise<void> {
   await reader.execute(sql`SELECT queue_recount()`);
 }
 
-export async function isWatched(reader: Reader): Promise<boolean> {
-  const [row] = await reader.execute<{ watched: boolean }>(sql`SELECT queue_watched() AS watched`);
+/** Sets the triggers that are missing. Needs the owner of the queue's functions. False where it may not. */
+export async function watch(reader: Reader): Promise<boolean> {
+  const [row] = await reader.execute<{ watched: boolean }>(sql`SELECT queue_watch() AS watched`);
   return row?.watched === true;
+}
+
+/** Folding everybody, after the migration or a TRUNCATE, may take longer than a request would wait. */
+export async function allowTime(tx: Tx): Promise<void> {
+  await tx.execute(sql`SET LOCAL statement_timeout = '15min'`);
+}
+
+/** Does anybody wait for a fold, and are the tables watched? */
+export async function readState(reader: Reader): Promise<{ isWaiting: boolean; isWatched: boolean }> {
+  const [row] = await reader.execute<{ waiting: boolean; watched: boolean }>(
+    sql`SELECT ${IS_WAITING} AS waiting, queue_watched() AS watched`,
+  );
+  return { isWaiting: row?.waiting === true, isWatched: row?.watched === true };
 }
 
 const glanceAt = (rows: Iterable<MemberRow>): Glance<QueueMember[]> => {

@@ -1,0 +1,368 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import postgres from 'postgres';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { Database } from '../../src/db/client.ts';
+import { MemberQueue } from '../../src/queue/member-queue.ts';
+import type { QueueMember } from '../../src/queue/queue-member.ts';
+import { createDatabase, databaseUrl, dropDatabase } from '../support/databases.ts';
+import { TestTime } from '../support/fakes.ts';
+import { differences, makePlainView } from '../support/plain-queue.ts';
+
+const clusterUrl = inject('clusterUrl');
+
+/** A database with members of every kind, the queue on it as the service has it, and the owner beside it. */
+class Scene {
+  readonly sql: postgres.Sql;
+  readonly database: Database;
+  readonly queue: MemberQueue;
+  readonly name: string;
+
+  private constructor(name: string) {
+    const url = databaseUrl(clusterUrl, name);
+    this.name = name;
+    this.sql = postgres(url, { max: 4, onnotice: () => {} });
+    this.database = new Database({ url, poolSize: 4, role: 'payout_service' });
+    this.queue = new MemberQueue(this.database, new TestTime());
+  }
+
+  static async open(): Promise<Scene> {
+    const name = `payout_queue_${process.pid}_${randomBytes(4).toString('hex')}`;
+    await createDatabase(clusterUrl, name, inject('templateDatabase'));
+    const scene = new Scene(name);
+    await makePlainView(scene.sql);
+    await scene.sql.unsafe(PEOPLE);
+    return scene;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.sql.end(), this.database.close()]);
+    await dropDatabase(clusterUrl, this.name);
+  }
+
+  async userNamed(number: number): Promise<string> {
+    const [row] = await this.sql<
+      { id: string }[]
+    >`SELECT id FROM users WHERE email = ${`m${number}@example.com`}`;
+    return row?.id ?? '';
+  }
+
+  async pay(userId: string, more: Record<string, unknown> = {}): Promise<void> {
+    await this
+      .sql`INSERT INTO user_payments ${this.sql({ user_id: userId, amount: '10.00', status: 'succeeded', ...more })}`;
+  }
+
+  async waiting(): Promise<number> {
+    return (await this.sql`SELECT 1 FROM queue_touched`).length;
+  }
+
+  /** What a decision would find. */
+  decide<T>(look: (queue: ReturnType<MemberQueue['settled']>) => Promise<T>): Promise<T> {
+    return this.database.transaction(async (tx) => {
+      await this.queue.settle(tx);
+      return look(this.queue.settled(tx));
+    });
+  }
+
+  /** The rollup says what the tables say, whatever waits in the log. */
+  async expectExact(): Promise<void> {
+    expect(await differences(this.sql)).toEqual([]);
+    const [plain] = await this.sql<{ revenue: string; candidates: string }[]>`
+      SELECT (SELECT coalesce(sum(amount), 0) FROM user_payments WHERE status = 'succeeded' AND upper(currency) = 'USD') AS revenue,
+             (SELECT count(*) FROM plain_queue_view WHERE is_eligible AND NOT has_received_payout) AS candidates`;
+    expect(await this.queue.totals()).toMatchObject({
+      revenueCents: Math.round(Number(plain?.revenue) * 100),
+      candidates: Number(plain?.candidates),
+    });
+    expect(await this.queue.check()).toEqual({
+      isExact: true,
+      isWatched: true,
+      driftedMembers: 0,
+      examples: [],
+      wrongSums: [],
+    });
+  }
+}
+
+/** 400 people: tenures that begin together, one or two subscriptions or none, refunds, foreign money, wins, removals. */
+const PEOPLE = `
+  INSERT INTO users (email, first_name, middle_name, last_name)
+    SELECT 'm' || n || '@example.com', 'Ada', CASE WHEN n % 3 = 0 THEN 'M.' END, 'Member' FROM generate_series(1, 400) n;
+  CREATE TEMP TABLE person AS SELECT id, substr(split_part(email, '@', 1), 2)::integer AS n FROM users WHERE email LIKE 'm%';
+  INSERT INTO user_subscriptions (user_id, status, provider_subscription_id, created_at)
+    SELECT id, CASE n % 7 WHEN 0 THEN 'trialing' WHEN 1 THEN 'cancelled' ELSE 'active' END, 'sub_' || n,
+           timestamptz '2024-01-01Z' + n * interval '1 hour' FROM person WHERE n % 11 <> 0;
+  INSERT INTO user_subscriptions (user_id, status, created_at)
+    SELECT id, CASE n % 2 WHEN 0 THEN 'active' ELSE 'trialing' END, timestamptz '2024-06-01Z' FROM person WHERE n % 5 = 0;
+  INSERT INTO user_payments (user_id, amount, status, currency, created_at)
+    SELECT id, 10 + n % 90 + k / 100.0, CASE (n + k) % 13 WHEN 0 THEN 'refunded' WHEN 1 THEN 'failed' ELSE 'succeeded' END,
+           CASE WHEN n % 17 = 0 THEN 'EUR' WHEN n % 19 = 0 THEN 'usd' ELSE 'USD' END,
+           timestamptz '2024-01-01Z' + (n / 4) * interval '7 hours' + k * interval '1 month'
+      FROM person, generate_series(0, 16) k WHERE k < n % 18;
+  INSERT INTO kyc_verification (user_id, status, verified_at)
+    SELECT id, CASE n % 4 WHEN 0 THEN 'pending' ELSE 'verified' END, now() FROM person WHERE n % 9 <> 0;
+  INSERT INTO admin_users (user_id, role) SELECT id, 'admin' FROM person WHERE n = 400;
+  INSERT INTO payout_management (payout_id, user_id, queue_position, amount, status, retention_fee, net_amount,
+      eligibility_check, initiated_by, funding_tranche, tenure_number, required_approvals, created_at, updated_at)
+    SELECT 'PO-2026-' || lpad(n::text, 8, '0'), id, 1, 100000, 'pending_approval', 300, 99700, '{}',
+           (SELECT max(id) FROM admin_users), n, n % 2, 2, now(), now() FROM person WHERE n % 23 = 0;
+  UPDATE payout_management SET status = 'cancelled', version = 2 WHERE funding_tranche % 3 = 0;
+  INSERT INTO membership_removals (payout_id, user_id, due_date, status, removed_at, created_at)
+    SELECT payout_id, user_id, '2024-09-01', 'removed', '2024-09-01Z', now() FROM payout_management WHERE funding_tranche % 46 = 0;
+`;
+
+describe('the queue', () => {
+  let scene: Scene;
+  let whole: QueueMember[];
+  let view: readonly postgres.Row[];
+  beforeAll(async () => {
+    scene = await Scene.open();
+    expect(await scene.waiting()).toBeGreaterThan(0);
+    // Nothing is folded yet: the view is exact all the same.
+    expect(await differences(scene.sql)).toEqual([]);
+    whole = await scene.queue.candidates({ limit: 1000 });
+    view = await scene.sql`SELECT * FROM plain_queue_view ORDER BY queue_position`;
+  });
+  afterAll(() => scene.close());
+
+  it('is by its rollup what it is by its definition, tenures after a removal too', async () => {
+    expect(view.length).toBeGreaterThan(200);
+    expect(view.filter((row) => row['tenure_number'] === 1).length).toBeGreaterThan(2);
+    expect(await scene.waiting()).toBe(0);
+    await scene.expectExact();
+  });
+
+  it('gives each candidate the position that they have among all', async () => {
+    const candidates = view.filter((row) => row['is_eligible'] && !row['has_received_payout']);
+    expect(whole.map(({ userId, queuePosition }) => [userId, queuePosition])).toEqual(
+      candidates.map((row) => [row['user_id'], Number(row['queue_position'])]),
+    );
+    expect(whole.map((member) => member.totalPayments)).toEqual(
+      candidates.map((row) => Number(row['total_successful_payments'])),
+    );
+  });
+
+  it('comes in pages that go on where the last one ended', async () => {
+    const paged: QueueMember[] = [];
+    for (let page = whole.slice(0, 0), more = true; more;) {
+      page = await scene.queue.candidates({ after: paged.at(-1)?.place, limit: 23 });
+      paged.push(...page);
+      more = page.length > 0;
+    }
+    expect(paged).toEqual(whole);
+  });
+
+  it('finds any member, and none who is not in it', async () => {
+    const all = await scene.queue.find([...view.map((row) => String(row['user_id'])), randomUUID()]);
+    expect(all.map(({ userId, queuePosition }) => [userId, queuePosition])).toEqual(
+      view.map((row) => [row['user_id'], Number(row['queue_position'])]),
+    );
+    expect(await scene.queue.find([randomUUID()])).toEqual([]);
+  });
+
+  it('tells who stands ahead: the first, the first who are valid, and how many', async () => {
+    const last = whole[150] as QueueMember;
+    await scene.decide(async (queue) => {
+      const ahead = await queue.candidates({ before: last.place, limit: 20 });
+      expect(ahead).toEqual(whole.slice(0, 20));
+      const valid = await queue.candidates({ before: last.place, limit: 5, isValid: true });
+      expect(valid).toEqual(
+        whole.filter((member) => member.kycVerified && member.meetsTimeRequirement).slice(0, 5),
+      );
+      expect(await queue.countAhead([last.userId])).toEqual(new Map([[last.userId, 150]]));
+      expect(await queue.candidates({ before: whole[0]?.place, limit: 5 })).toEqual([]);
+    });
+  });
+
+  it('holds a payment from the moment of its commit, and none that was taken back', async () => {
+    const userId = await scene.userNamed(2);
+    const paid = async () => (await scene.queue.find([userId]))[0]?.totalPayments ?? 0;
+    const before = await paid();
+    await scene.sql
+      .begin(async (tx) => {
+        await tx`INSERT INTO user_payments (user_id, amount, status) VALUES (${userId}, 5, 'succeeded')`;
+        expect(await paid()).toBe(before);
+        throw new Error('taken back');
+      })
+      .catch(() => undefined);
+    expect(await paid()).toBe(before);
+    await scene.pay(userId);
+    expect(await paid()).toBe(before + 1);
+    await scene.expectExact();
+  });
+
+  it('never makes the main app wait for a fold', async () => {
+    await scene.database.transaction(async (tx) => {
+      await scene.pay(await scene.userNamed(3));
+      await scene.queue.settle(tx);
+      const began = performance.now();
+      await scene.pay(await scene.userNamed(3));
+      await scene.sql`UPDATE user_payments SET amount = 11 WHERE user_id = ${await scene.userNamed(3)}`;
+      expect(performance.now() - began).toBeLessThan(2000);
+    });
+    await scene.expectExact();
+  });
+
+  it('outlives a fold that is killed before its commit', async () => {
+    const userId = await scene.userNamed(4);
+    await scene.pay(userId);
+    const folder = postgres(databaseUrl(clusterUrl, scene.name), { max: 1, onnotice: () => {} });
+    try {
+      const killed = folder.begin(async (tx) => {
+        await tx`SELECT queue_fold()`;
+        expect(await tx`SELECT 1 FROM queue_touched`).toHaveLength(0);
+        const [own] = await tx<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
+        await scene.sql`SELECT pg_terminate_backend(${own?.pid ?? 0}, 5000)`;
+        await tx`SELECT 1`;
+      });
+      await expect(killed).rejects.toThrow();
+    } finally {
+      await folder.end();
+    }
+    expect(await scene.waiting()).toBe(1);
+    await scene.expectExact();
+  });
+
+  it('follows changes that arrive by logical replication', async () => {
+    const [mover, leaver] = [await scene.userNamed(5), await scene.userNamed(6)];
+    await scene.queue.fold();
+    await scene.sql.begin(async (tx) => {
+      // As an apply worker is: triggers fire only when they are ENABLE REPLICA or ALWAYS.
+      await tx`SET LOCAL session_replication_role = replica`;
+      await tx`INSERT INTO user_payments (user_id, amount, status) VALUES (${mover}, 5, 'succeeded'), (${mover}, 6, 'succeeded')`;
+      await tx`UPDATE user_payments SET amount = amount + 1 WHERE user_id = ${leaver}`;
+      await tx`UPDATE user_subscriptions SET status = 'cancelled' WHERE user_id = ${leaver}`;
+      await tx`DELETE FROM user_payments WHERE user_id = ${await scene.userNamed(7)}`;
+    });
+    expect(await scene.waiting()).toBeGreaterThan(0);
+    await scene.expectExact();
+  });
+
+  it('counts and mends drift that somebody made past the triggers, and tells the admins until it is gone', async () => {
+    const [lost, ghost] = [whole[10]?.userId ?? '', randomUUID()];
+    await scene.sql`DELETE FROM queue_members WHERE user_id = ${lost}`;
+    await scene.sql`INSERT INTO queue_members (user_id, is_known, payments, lifetime_total, revenue, tenure_number, has_payout, live_payouts, live_gross)
+      VALUES (${ghost}, true, 40, 1000000, 1000000, 0, false, 0, 0)`;
+    await scene.sql`UPDATE queue_totals SET revenue = revenue + 1`;
+    const alerts = () =>
+      scene.sql`SELECT severity FROM admin_alerts WHERE category = 'queue_drift' AND closed_at IS NULL`;
+    const found = await scene.queue.checkAndMend();
+    expect(found).toMatchObject({ isExact: false, driftedMembers: 2 });
+    expect(found.examples.sort()).toEqual([lost, ghost].sort());
+    expect(found.wrongSums).toContain('totals');
+    expect(await alerts()).toEqual([{ severity: 'critical' }]);
+    await scene.expectExact();
+    expect(await scene.queue.checkAndMend()).toMatchObject({ isExact: true });
+    expect(await alerts()).toEqual([]);
+  });
+
+  it('is compared with the tables before a decision where their triggers are off, or the table is another one', async () => {
+    const userId = await scene.userNamed(10);
+    const paid = () => scene.decide(async (queue) => (await queue.find([userId]))[0]?.totalPayments ?? 0);
+    const before = await paid();
+    await scene.sql`ALTER TABLE user_payments DISABLE TRIGGER queue_added`;
+    await scene.pay(userId);
+    expect(await scene.waiting()).toBe(0);
+    expect(await paid()).toBe(before + 1);
+    expect(await scene.queue.fold()).toBe(false);
+    expect(await scene.queue.check()).toMatchObject({ isWatched: false });
+    await scene.sql`DROP TRIGGER queue_added ON user_payments`;
+    await scene.pay(userId);
+    // As `npm run queue:rebuild` does: what is missing is set again, and everybody looked at anew.
+    const [set] = await scene.sql<{ watched: boolean }[]>`SELECT queue_watch() AS watched`;
+    expect(set).toEqual({ watched: true });
+    expect(await paid()).toBe(before + 2);
+    await scene.expectExact();
+  });
+
+  it('is written by its own functions alone', async () => {
+    for (const [role, statement] of [
+      ['payout_service', 'DELETE FROM queue_members'],
+      ['payout_service', 'UPDATE queue_totals SET revenue = 1'],
+      ['payout_service', 'INSERT INTO queue_touched VALUES (NULL)'],
+      ['payout_service', 'SELECT queue_refill()'],
+      ['payout_service', 'SELECT queue_unwatch()'],
+      ['payout_main_app', 'SELECT queue_fold()'],
+      ['payout_main_app', 'SELECT * FROM queue_touched'],
+    ] as const) {
+      const outcome = scene.sql.begin(async (tx) => {
+        await tx.unsafe(`SET LOCAL ROLE ${role}`);
+        await tx.unsafe(statement);
+      });
+      await expect(outcome).rejects.toMatchObject({ code: '42501' });
+    }
+    // And whoever writes payments needs no right on it.
+    const userId = await scene.userNamed(9);
+    await scene.sql.begin(async (tx) => {
+      await tx`SET LOCAL ROLE payout_main_app`;
+      await tx`INSERT INTO user_payments (user_id, amount, status) VALUES (${userId}, 5, 'succeeded')`;
+    });
+    await scene.expectExact();
+  });
+
+  it('is empty after a TRUNCATE, and fills again', async () => {
+    await scene.sql`TRUNCATE user_payments`;
+    expect(await scene.queue.candidates({ limit: 5 })).toEqual([]);
+    expect((await scene.queue.totals()).revenueCents).toBe(0);
+    await scene.expectExact();
+    await scene.pay(await scene.userNamed(2));
+    expect(await scene.queue.candidates({ limit: 5 })).toHaveLength(1);
+    await scene.expectExact();
+  });
+});
+
+describe('without the right to put triggers on the main app’s tables', () => {
+  const name = `payout_untriggered_${process.pid}_${randomBytes(4).toString('hex')}`;
+  const role = `${name}_owner`;
+  const url = databaseUrl(clusterUrl, name);
+  let sql: postgres.Sql;
+  beforeAll(async () => {
+    // The main app's tables belong to the superuser; ours will belong to a role that may read and refer to them.
+    await createDatabase(clusterUrl, name, inject('templateDatabase'));
+    sql = postgres(url, { max: 2, onnotice: () => {} });
+    const password = randomBytes(12).toString('hex');
+    await sql.unsafe(`CREATE ROLE ${role} LOGIN CREATEROLE PASSWORD '${password}'`);
+    await sql.unsafe(`ALTER FUNCTION queue_watch OWNER TO ${role}`);
+    await sql.unsafe('SELECT queue_unwatch()');
+    await sql.unsafe(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
+    await sql.unsafe(`GRANT INSERT ON queue_touched TO ${role}`);
+    await sql.begin(async (tx) => {
+      await tx.unsafe(`SET LOCAL ROLE ${role}`);
+      const [set] = await tx<{ watched: boolean }[]>`SELECT queue_watch() AS watched`;
+      expect(set).toEqual({ watched: false });
+    });
+    await makePlainView(sql);
+    await sql.unsafe(PEOPLE);
+  });
+  afterAll(async () => {
+    await sql.unsafe(`REASSIGN OWNED BY ${role} TO CURRENT_USER; DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    await sql.end();
+    await dropDatabase(clusterUrl, name);
+  });
+
+  it('a decision compares everybody first, and is exact', async () => {
+    const database = new Database({ url, poolSize: 2, role: 'payout_service' });
+    const queue = new MemberQueue(database, new TestTime());
+    try {
+      expect((await queue.totals()).revenueCents).toBe(0);
+      const settled = () =>
+        database.transaction(async (tx) => {
+          await queue.settle(tx);
+          return queue.settled(tx).totals();
+        });
+      const revenue = (await settled()).revenueCents;
+      expect(revenue).toBeGreaterThan(0);
+      expect(await differences(sql)).toEqual([]);
+      await sql`UPDATE user_payments SET status = 'refunded' WHERE id = (
+        SELECT id FROM user_payments WHERE status = 'succeeded' AND currency = 'USD' LIMIT 1)`;
+      expect((await settled()).revenueCents).toBeLessThan(revenue);
+      expect(await differences(sql)).toEqual([]);
+      // What changed since the last comparison is no fault, and raises no alert.
+      await sql`UPDATE user_payments SET amount = amount + 1`;
+      expect(await queue.checkAndMend()).toMatchObject({ isExact: false, isWatched: false });
+      expect(await sql`SELECT 1 FROM admin_alerts`).toHaveLength(0);
+      expect(await queue.check()).toMatchObject({ isExact: true, isWatched: false });
+    } finally {
+      await database.close();
+    }
+  });
+});
