@@ -154,7 +154,7 @@ export function createServices(parts: Parts) {
     clock,
     logger,
     election: parts.redis ? new RedisJobElection(parts.redis, logger) : everyInstance,
-    jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit, idempotency }),
+    jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit, idempotency, queue }),
   });
   const demoClock = new DemoClock(database, clock, async () => {
     await jobs.runMissedEverywhere();
