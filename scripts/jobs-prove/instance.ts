@@ -11,10 +11,11 @@ export const JOBS = ['enclosed', 'in-steps'] as const;
 /** Effects of one fire of the job that works in steps. */
 export const ITEMS = 4;
 
-const LEASE_MS = 500;
+/** Far longer than a busy machine keeps a process waiting: only the dead lose it. */
+const LEASE_MS = 2500;
 const LOOK_EVERY_MS = 50;
 /** At each of the points of a run. */
-const CHANCE_OF_DEATH = 0.02;
+const CHANCE_OF_DEATH = 0.01;
 
 async function perhapsDie(): Promise<void> {
   await sleep(Math.random() * 4);
