@@ -105,7 +105,10 @@ export class Vault {
     try {
       decrypted(dataKey, content, place);
       const { bytes, keyId } = await this.#masterKeys.wrap(dataKey, contextOf(place));
-      return { envelope: [FORMAT, bytes.toString('base64url'), content.toString('base64url')].join('.'), keyId };
+      return {
+        envelope: [FORMAT, bytes.toString('base64url'), content.toString('base64url')].join('.'),
+        keyId,
+      };
     } finally {
       dataKey.fill(0);
     }

@@ -91,7 +91,7 @@ export class KeyKeeper {
     work: (row: SealedRow) => Promise<void>,
     paged: () => Promise<void> = async () => {},
   ): Promise<void> {
-    for (let after = FIRST_ID; ; ) {
+    for (let after = FIRST_ID; ;) {
       const rows = await table.page(after, PAGE, notUnder);
       const last = rows.at(-1);
       if (!last) return;

@@ -1,11 +1,11 @@
-import type { KMSClient } from '@aws-sdk/client-kms';
+import type * as Kms from '@aws-sdk/client-kms';
 import { DomainError } from '../kernel/errors.ts';
 import type { KeyContext, MasterKeys, WrappedKey } from './key-provider.ts';
 
 /** What KMS says of a wrapped key that it will never unwrap: changed, of another key, or bound to something else. */
 const LOST = new Set(['InvalidCiphertextException', 'IncorrectKeyException']);
 
-type Sdk = typeof import('@aws-sdk/client-kms');
+type Sdk = typeof Kms;
 
 /**
  * A master key in AWS KMS, which never leaves it: KMS wraps and unwraps data keys. Credentials, region and endpoint are
@@ -13,7 +13,7 @@ type Sdk = typeof import('@aws-sdk/client-kms');
  */
 export class KmsKeys implements MasterKeys {
   readonly #keyId: string;
-  #loaded: Promise<{ sdk: Sdk; client: KMSClient }> | undefined;
+  #loaded: Promise<{ sdk: Sdk; client: Kms.KMSClient }> | undefined;
   #current: Promise<string> | undefined;
 
   /** `keyId`: the key's id or ARN, or an alias's name or ARN. */
@@ -54,7 +54,7 @@ export class KmsKeys implements MasterKeys {
     return Buffer.from(answer.Plaintext);
   }
 
-  async #ask<T>(question: (loaded: { sdk: Sdk; client: KMSClient }) => Promise<T>): Promise<T> {
+  async #ask<T>(question: (loaded: { sdk: Sdk; client: Kms.KMSClient }) => Promise<T>): Promise<T> {
     try {
       this.#loaded ??= load(this.#keyId);
       return await question(await this.#loaded);
@@ -65,7 +65,7 @@ export class KmsKeys implements MasterKeys {
 }
 
 /** Loaded at the first use only: whoever keeps the keys in the environment does not pay for it. */
-async function load(keyId: string): Promise<{ sdk: Sdk; client: KMSClient }> {
+async function load(keyId: string): Promise<{ sdk: Sdk; client: Kms.KMSClient }> {
   const sdk = await import('@aws-sdk/client-kms');
   // An ARN names its region; otherwise AWS_REGION does.
   const region = /^arn:[^:]+:kms:([^:]+):/.exec(keyId)?.[1];

@@ -80,8 +80,7 @@ export interface MasterKeySettings {
 
 export function createMasterKeys({ keys, kmsKeyId }: MasterKeySettings): MasterKeys {
   const environment = keys.length > 0 ? [new EnvironmentKeys(keys)] : [];
-  const [first, ...others] =
-    kmsKeyId === undefined ? environment : [new KmsKeys(kmsKeyId), ...environment];
+  const [first, ...others] = kmsKeyId === undefined ? environment : [new KmsKeys(kmsKeyId), ...environment];
   if (!first) throw new Error('Neither ENCRYPTION_KEY nor KMS_KEY_ID is set.');
   return new KeyRing(first, ...others);
 }

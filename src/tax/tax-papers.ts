@@ -114,9 +114,7 @@ export class TaxPapers {
     const { name, tin, address, phone } = this.#payer;
     const tinTypes = await readTinTypes(this.#database.reader, w9sBehind([form]));
     const recipientTin =
-      tinLast4 === null
-        ? 'Not provided'
-        : truncatedTin(tinTypes.get(form.w9FormId ?? '') ?? 'ssn', tinLast4);
+      tinLast4 === null ? 'Not provided' : truncatedTin(tinTypes.get(form.w9FormId ?? '') ?? 'ssn', tinLast4);
     return render1099Misc({
       formId: form.formId,
       taxYear: form.taxYear,

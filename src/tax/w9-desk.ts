@@ -10,14 +10,7 @@ import { currentContext } from '../kernel/request-context.ts';
 import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { Payouts } from '../payouts/payouts.ts';
-import {
-  insertForm,
-  lockForm,
-  lockFormsOf,
-  moveForm,
-  supersedeW9,
-  type TaxFormRow,
-} from './tax-store.ts';
+import { insertForm, lockForm, lockFormsOf, moveForm, supersedeW9, type TaxFormRow } from './tax-store.ts';
 import {
   CERTIFICATION_VERSION,
   tinDigits,
@@ -125,12 +118,7 @@ export class W9Desk {
     );
   }
 
-  async #row(
-    userId: string,
-    { tin: _tin, certification, ...form }: W9Submission,
-    tin: string,
-    at: Date,
-  ) {
+  async #row(userId: string, { tin: _tin, certification, ...form }: W9Submission, tin: string, at: Date) {
     const formId = newFormId('W9', at.getUTCFullYear());
     const w9 = {
       ...form,

@@ -42,6 +42,8 @@ export class YearEndIssuing {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #years: TaxYears;
+  /** Told when a request leaves work over, for whoever goes on with it. */
+  onLeftOver: () => void = () => {};
 
   constructor(database: Database, clock: Clock, years: TaxYears) {
     this.#database = database;
@@ -60,7 +62,9 @@ export class YearEndIssuing {
       }),
     );
     const until = performance.now() + mostMs;
-    return progressOf(await this.#work(run, () => performance.now() > until));
+    const ended = await this.#work(run, () => performance.now() > until);
+    if (ended.status === 'running') this.onLeftOver();
+    return progressOf(ended);
   }
 
   /** What a job does: goes on with every run under way until all are done or `isOver` says so. */
@@ -90,10 +94,15 @@ export class YearEndIssuing {
     tell: (progress: IssueProgress) => void = () => {},
   ): Promise<IssueRunRow> {
     // The entries belong to the request that asked for the forms, whoever makes them.
-    const context = { ...currentContext(), requestId: run.requestId ?? currentContext()?.requestId ?? 'none' };
-    for (let now = run; ; ) {
+    const context = {
+      ...currentContext(),
+      requestId: run.requestId ?? currentContext()?.requestId ?? 'none',
+    };
+    for (let now = run; ;) {
       if (now.status === 'done' || isOver()) return now;
-      const taken = await runInContext(context, () => this.#database.transaction((tx) => this.#step(tx, run)));
+      const taken = await runInContext(context, () =>
+        this.#database.transaction((tx) => this.#step(tx, run)),
+      );
       now = taken.run;
       tell(progressOf(now));
       if (taken.payees === 0 && now.status === 'running') await sleep(WAIT_MS);
