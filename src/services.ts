@@ -50,6 +50,7 @@ import { Payouts } from './payouts/payouts.ts';
 import { MemberQueue } from './queue/member-queue.ts';
 import { QueueKeeper } from './queue/queue-keeper.ts';
 import { ReportService } from './reports/report-service.ts';
+import { Retention } from './retention/retention.ts';
 import { TaxComplianceService } from './tax/tax-compliance.ts';
 import { TaxPapers } from './tax/tax-papers.ts';
 import { TaxReports } from './tax/tax-reports.ts';
@@ -144,6 +145,7 @@ export function createServices(parts: Parts) {
     settings: { from: config.email.from, retrySeconds: config.email.retry.delaySeconds },
   });
   const idempotency = new IdempotencyKeys(database, clock, config.auth.secret);
+  const retention = new Retention(database, clock);
   const delivery = new DeliveryLoop(
     notifications,
     new MailQueueKeeper(database, logger, config.email.retry),
@@ -154,8 +156,17 @@ export function createServices(parts: Parts) {
     clock,
     logger,
     election: parts.redis ? new RedisJobElection(parts.redis, logger) : everyInstance,
-    jobs: jobTable({ eligibility, membership, delays: new DelayWatch(database, clock), audit, idempotency, queue }),
+    jobs: jobTable({
+      eligibility,
+      membership,
+      delays: new DelayWatch(database, clock),
+      audit,
+      idempotency,
+      issuing: tax.issuing,
+      retention,
+    }),
   });
+  tax.issuing.onLeftOver = () => jobs.wake('tax-form-issuing');
   const demoClock = new DemoClock(database, clock, async () => {
     await jobs.runMissedEverywhere();
     await notifications.deliverDue();
@@ -194,6 +205,7 @@ export function createServices(parts: Parts) {
     queue,
     queueKeeper: new QueueKeeper(queue, database, logger),
     reports: new ReportService(reportSource),
+    retention,
     review,
     taxRoom: tax,
     w9Desk: tax.desk,

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { config as readDotenv } from 'dotenv';
 import { createApp, createMetricsApp, SERVICE_VERSION } from './app.ts';
 import { ConfigError, loadConfig, type Config } from './config.ts';
+import { DecryptionError } from './crypto/envelope.ts';
 import { Database } from './db/client.ts';
 import { DatabaseWatch } from './db/database-watch.ts';
 import { startEmbeddedServer, type EmbeddedServer } from './db/embedded-server.ts';
@@ -88,6 +89,7 @@ async function bringUp(
     reportSource: replica,
   });
   undo.push(async () => services.mailer.close());
+  await assertOurKeys(services, logger);
   const demo = await holdsDemoData(database);
   if (config.production && demo) {
     throw new StartError(
@@ -264,6 +266,22 @@ async function openDatabases(config: Config, undo: (() => Promise<unknown>)[]): 
     : undefined;
   if (mainApp) undo.push(() => mainApp.close());
   return { database, mainApp };
+}
+
+/** A start with another master key than the one of this database would write what nobody can read together. */
+async function assertOurKeys(services: Services, logger: Logger): Promise<void> {
+  try {
+    await services.fingerprints.load();
+  } catch (error) {
+    if (error instanceof DecryptionError) {
+      throw new StartError(
+        'The master key is not the one of this database. Set the ENCRYPTION_KEY, ENCRYPTION_KEYS_OLD or KMS_KEY_ID that it had.',
+        { cause: error },
+      );
+    }
+    // Most of the service needs no key; what does says 503 until the key service is back.
+    logger.warn('The key service cannot be reached.', errorFields(error));
+  }
 }
 
 /** SQLSTATE class 28 and 3D000: the server answers, but not to us. */

@@ -256,6 +256,8 @@ export function errorHandler(edge: Pick<EdgeDependencies, 'clock' | 'logger' | '
       return;
     }
     if (status === 503) response.setHeader('Retry-After', '5');
+    const retryAfter = named.details?.['retryAfterSeconds'];
+    if (typeof retryAfter === 'number') response.setHeader('Retry-After', String(retryAfter));
     response.setHeader('Cache-Control', 'no-store');
     response.removeHeader('Content-Disposition');
     response.status(status).json(replyFor(named, edge));

@@ -157,6 +157,20 @@ export class JobRunner {
       if (trigger === 'schedule') await this.#alert(tx, job, false, at);
   }
 
+  /** Work for a job has just come up: it runs now, and whoever takes it over if this instance dies goes on with it. */
+  wake(name: string): void {
+    const job = this.#jobs.find((other) => other.name === name);
+    if (job && this.isRunning) void this.#track(this.#runAwoken(job));
+  }
+
+  async #runAwoken(job: Job): Promise<void> {
+    const now = this.#clock.now();
+    const run = await this.#database.transaction((tx) =>
+      claimSlot(tx, job.name, now, randomUUID(), this.#leaseMs, now),
+    );
+    if (run) await this.#execute(job, run, systemActor(job.name));
+  }
+
   /** Runs a job now. Throws NOT_FOUND or ALREADY_RUNNING; a job that fails is told in the answer. */
   async runNow(actor: CallerActor, name: string): Promise<JobRunView> {
     const job = this.#jobs.find((other) => other.name === name);

@@ -5,7 +5,8 @@ import type { Actor } from '../kernel/actor.ts';
 import type { IdempotencyKeys } from '../idempotency/idempotency.ts';
 import type { MembershipManager } from '../membership/membership-manager.ts';
 import type { DelayWatch } from '../payouts/delay-watch.ts';
-import type { MemberQueue } from '../queue/member-queue.ts';
+import type { Retention } from '../retention/retention.ts';
+import type { YearEndIssuing } from '../tax/year-end-issuing.ts';
 import type { Schedule } from './schedule-rules.ts';
 
 /** What a run is told, and may tell. */
@@ -44,16 +45,10 @@ export function jobTable(services: {
   delays: DelayWatch;
   audit: AuditLogger;
   idempotency: IdempotencyKeys;
-  queue: MemberQueue;
+  issuing: YearEndIssuing;
+  retention: Retention;
 }): readonly Job[] {
   return [
-    {
-      name: 'queue-check',
-      summary: 'Compares the queue with the payments, and mends it where it differs.',
-      schedule: { kind: 'daily', hour: 1, minute: 0 },
-      limitMs: 60 * MINUTE_MS,
-      run: async () => ({ ...(await services.queue.checkAndMend()) }),
-    },
     {
       name: 'eligibility-check',
       summary: 'Finds out whether payouts can be issued, and tells the admins.',
@@ -88,6 +83,24 @@ export function jobTable(services: {
       schedule: { kind: 'daily', hour: 5, minute: 0 },
       limitMs: 10 * MINUTE_MS,
       run: async () => ({ forgottenKeys: await services.idempotency.forgetOld() }),
+    },
+    {
+      name: 'tax-form-issuing',
+      summary: 'Goes on with the issuing of a year’s 1099s that was begun and is not done.',
+      schedule: { kind: 'hourly', minute: 45 },
+      limitMs: 120 * MINUTE_MS,
+      run: (_actor, { signal, progress }) =>
+        services.issuing.goOn(
+          () => signal.aborted,
+          (now) => progress({ ...now }),
+        ),
+    },
+    {
+      name: 'retention',
+      summary: 'Deletes account numbers and W-9s seven years after they last counted.',
+      schedule: { kind: 'daily', hour: 6, minute: 0 },
+      limitMs: 60 * MINUTE_MS,
+      run: (actor, { signal }) => services.retention.apply(actor, () => signal.aborted),
     },
     {
       name: 'audit-verification',
