@@ -3,9 +3,11 @@ import { toNodeHandler } from 'better-auth/node';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Config } from './config.ts';
+import type { Redis } from './db/redis.ts';
+import { cors } from './http/cors.ts';
 import { docsPages } from './http/docs-pages.ts';
 import type { Health } from './http/health.ts';
-import { Metrics } from './http/metrics.ts';
+import type { Metrics } from './http/metrics.ts';
 import { errorHandler, mountRoutes, type EdgeDependencies } from './http/mount.ts';
 import { createOpenApiDocument } from './http/openapi.ts';
 import { allowedOrigins, toleratePrograms } from './http/origin-check.ts';
@@ -30,6 +32,10 @@ export interface AppOptions {
   publicUrl: string;
   /** Does the database hold demo data? */
   demo: boolean;
+  /** Where metrics are wanted. With a port of their own they are answered there (`createMetricsApp`). */
+  metrics?: Metrics | undefined;
+  /** Where instances count requests together. */
+  redis?: Redis | undefined;
   /** Says when the database is away, and asking it would only make the caller wait. */
   watch?: { readonly isUp: boolean };
 }
@@ -40,7 +46,7 @@ export function createApp(services: Services, options: AppOptions): Express {
   const edge: EdgeDependencies = {
     callers: services.callers,
     audit: services.audit,
-    limits: new RateLimits(config.rateLimits),
+    limits: new RateLimits(config.rateLimits, logger, options.redis),
     idempotency: services.idempotency,
     clock,
     logger,
@@ -50,14 +56,14 @@ export function createApp(services: Services, options: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', config.trustProxyHops);
-  const metrics = config.metrics.enabled ? new Metrics(config.metrics.token) : undefined;
+  const { metrics } = options;
   if (metrics) app.use(metrics.observe);
   app.use(requestContext);
   app.use(requestLog(logger));
   app.use(helmet());
   app.use(options.health.routes());
-  if (metrics) app.use(metrics.routes());
-  app.use('/api', whileDatabaseIsUp(options.watch));
+  if (metrics && config.metrics.port === undefined) app.use(metrics.routes());
+  app.use('/api', cors(edge.site.allowedOrigins), whileDatabaseIsUp(options.watch));
   app.use(addressLimit(edge.limits));
   if (config.auth.handler)
     app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));
@@ -68,6 +74,21 @@ export function createApp(services: Services, options: AppOptions): Express {
     throw new DomainError('NOT_FOUND', `There is nothing at ${request.path.slice(0, 200)}. See /docs.`);
   });
   app.use(errorHandler(edge));
+  return app;
+}
+
+/** What METRICS_PORT answers: the figures, and nothing else. */
+export function createMetricsApp(metrics: Metrics, options: AppOptions): Express {
+  const { clock, logger, publicUrl } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(requestContext);
+  app.use(helmet());
+  app.use(metrics.routes());
+  app.use(() => {
+    throw new DomainError('NOT_FOUND', 'There is nothing but /metrics here.');
+  });
+  app.use(errorHandler({ clock, logger, site: { publicUrl, allowedOrigins: new Set() } }));
   return app;
 }
 

@@ -18,6 +18,7 @@ import { holdsDemoData } from './demo/demo-clock.ts';
 import { greetingFor } from './demo/greeting.ts';
 import { seedDemo } from './demo/seed.ts';
 import { Health } from './http/health.ts';
+import { createHttpServer } from './http/http-server.ts';
 import { Metrics } from './http/metrics.ts';
 import { Stopping } from './http/stopping.ts';
 import { MovableClock } from './kernel/clock.ts';
@@ -36,7 +37,6 @@ export interface RunningService {
   stop(): Promise<void>;
 }
 
-const FOLLOW_CLOCK_MS = 1000;
 /** Of the ten seconds in which all must have stopped, what requests and jobs may take; the rest is for closing. */
 const DRAIN_MS = 8000;
 const REPLICA_POOL_SIZE = 4;
@@ -112,10 +112,8 @@ async function bringUp(
       ...(replica ? { replica: async () => replica.isGoodEnough } : {}),
     },
   });
-  const metrics = config.metrics.enabled
-    ? new Metrics(config.metrics.token, services.figures)
-    : undefined;
-  const options = { config, clock, logger, health, publicUrl, demo, watch, metrics };
+  const metrics = config.metrics.enabled ? new Metrics(config.metrics.token, services.figures) : undefined;
+  const options = { config, clock, logger, health, publicUrl, demo, watch, metrics, redis };
   open(createApp(services, options));
   if (metrics && config.metrics.port !== undefined)
     undo.push(await serveMetrics(createMetricsApp(metrics, options), config.host, config.metrics.port));
@@ -165,10 +163,7 @@ async function listen(
 ): Promise<{ server: Server; port: number; open: (app: RequestListener) => void }> {
   const starting = (_request: unknown, response: ServerResponse) =>
     response.writeHead(503, { 'retry-after': '2' }).end();
-  const server = createServer(
-    { requestTimeout: 30_000, headersTimeout: 15_000, keepAliveTimeout: 65_000 },
-    starting,
-  );
+  const server = createHttpServer(starting);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
@@ -317,16 +312,11 @@ async function startEmbedded(config: Config, undo: (() => Promise<unknown>)[]): 
   return { service: migration, migration, setRole: true };
 }
 
-/** Other instances may move the demo clock: look every second. */
-async function followClock(services: Services, logger: Logger): Promise<() => Promise<void>> {
-  await services.demoClock.follow();
-  const timer = setInterval(() => {
-    services.demoClock
-      .follow()
-      .catch((error: unknown) => logger.debug('The demo clock could not be read.', errorFields(error)));
-  }, FOLLOW_CLOCK_MS);
-  return async () => clearInterval(timer);
-}
+/** Other instances may move the demo clock. */
+const followClock = (services: Services, logger: Logger): Promise<() => Promise<void>> =>
+  services.demoClock.keepFollowing((error) =>
+    logger.debug('The demo clock could not be read.', errorFields(error)),
+  );
 
 function onceOnly(work: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;

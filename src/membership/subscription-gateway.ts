@@ -1,6 +1,7 @@
 /** The seam to the subscription service: one act, with two adapters. The contract is docs/subscription-service.md. */
 import {
   type CircuitBreakerPolicy,
+  CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
   handleAll,
@@ -24,7 +25,11 @@ export interface SubscriptionGateway {
    * SubscriptionPaused where nothing was asked.
    */
   cancelMembership(userId: string, idempotencyKey: string): Promise<void>;
+  /** Of the circuit breaker, where there is one. */
+  readonly breakerState?: BreakerState;
 }
+
+export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** The service refused the request itself: nothing was done, and the same request will not do better in a second. */
 export class SubscriptionRefused extends Error {}
@@ -58,6 +63,7 @@ export class HttpSubscriptionGateway implements SubscriptionGateway {
   readonly #url: string;
   readonly #token: string | undefined;
   readonly #policy: IPolicy<{ signal: AbortSignal }>;
+  readonly #breaker: CircuitBreakerPolicy;
 
   constructor(url: string, token: string | undefined, times: Partial<CallTimes> = {}) {
     this.#url = url.replace(/\/$/, '');
@@ -67,6 +73,7 @@ export class HttpSubscriptionGateway implements SubscriptionGateway {
       halfOpenAfter: times.pauseMs ?? PAUSE_MS,
       breaker: new ConsecutiveBreaker(FAILURES_BEFORE_PAUSE),
     });
+    this.#breaker = breaker;
     const unlessFinal = handleWhen(
       (error) => !(error instanceof SubscriptionRefused) && !isBrokenCircuitError(error),
     );
@@ -78,6 +85,11 @@ export class HttpSubscriptionGateway implements SubscriptionGateway {
       breaker,
       timeout(times.timeoutMs ?? CALL_TIMEOUT_MS, TimeoutStrategy.Aggressive),
     );
+  }
+
+  get breakerState(): BreakerState {
+    const { state } = this.#breaker;
+    return state === CircuitState.Closed ? 'closed' : state === CircuitState.HalfOpen ? 'half-open' : 'open';
   }
 
   async cancelMembership(userId: string, idempotencyKey: string): Promise<void> {
