@@ -129,9 +129,7 @@ export function createServices(parts: Parts) {
     membership,
   });
   const documents = new PaymentDocuments(database, clock, payouts, bankDetails);
-  const mailer =
-    parts.mailer ??
-    createMailer({ ...config.email, outboxDirectory: outboxOf(config) });
+  const mailer = parts.mailer ?? createMailer({ ...config.email, outboxDirectory: outboxOf(config) });
   const links = new Links(
     { ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl },
     clock,
@@ -162,6 +160,7 @@ export function createServices(parts: Parts) {
       delays: new DelayWatch(database, clock),
       audit,
       idempotency,
+      queue,
       issuing: tax.issuing,
       retention,
     }),
@@ -269,7 +268,7 @@ function createGateway({ config, mainApp }: Parts): SubscriptionGateway {
   return new LocalSubscriptionGateway(mainApp);
 }
 
-function createAuthentication({ config, database, mainApp, publicUrl }: Parts): {
+function createAuthentication({ config, database, mainApp, publicUrl, logger }: Parts): {
   auth: Auth;
   callers: Callers;
 } {
@@ -278,6 +277,7 @@ function createAuthentication({ config, database, mainApp, publicUrl }: Parts): 
     config.auth.handler && mainApp ? mainApp : database,
     publicUrl,
     allowedOrigins(config, publicUrl),
+    logger,
   );
   const cookieNames = sessionCookieNames('better-auth.session_token', publicUrl.startsWith('https:'));
   return { auth, callers: new Callers(database, { ...config.auth, cookieNames }, config.jwt) };

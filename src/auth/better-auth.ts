@@ -3,6 +3,7 @@ import { drizzleAdapter } from 'better-auth/adapters/drizzle';
 import { bearer } from 'better-auth/plugins/bearer';
 import type { Config } from '../config.ts';
 import type { Database } from '../db/client.ts';
+import type { Logger } from '../kernel/logger.ts';
 import { accounts, sessions, users, verifications } from '../db/schema/index.ts';
 
 const DAY_SECONDS = 86_400;
@@ -16,12 +17,18 @@ export function createAuth(
   database: Database,
   baseUrl: string,
   origins: ReadonlySet<string>,
+  logger: Logger,
 ) {
   return betterAuth({
     baseURL: baseUrl,
     secret: config.auth.secret,
     telemetry: { enabled: false },
-    logger: { disabled: true },
+    // Its own words can hold an address or a query: ours say that there was something, and how bad.
+    logger: {
+      level: 'warn',
+      log: (level) =>
+        logger[level === 'error' ? 'error' : 'warn']('Better Auth reports something.', { kind: level }),
+    },
     database: drizzleAdapter(database.drizzle, {
       provider: 'pg',
       schema: { user: users, session: sessions, account: accounts, verification: verifications },

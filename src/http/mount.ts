@@ -7,7 +7,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
-import { permits, rolesThatMay } from '../kernel/permissions.ts';
+import { PERMISSIONS, permits, rolesThatMay } from '../kernel/permissions.ts';
 import { currentContext } from '../kernel/request-context.ts';
 import { errorReply, nameError, statusOf } from './error-reply.ts';
 import { checkOrigin } from './origin-check.ts';
@@ -41,6 +41,7 @@ export interface EdgeDependencies {
 
 /** Mounts the routes: fixed paths before those with parameters, and 405 for other methods of a path that exists. */
 export function mountRoutes(routes: readonly Route[], edge: EdgeDependencies): Router {
+  assertInTable(routes);
   const router = Router({ caseSensitive: true, strict: false });
   const paths = [...new Set(routes.map(({ path }) => path))].sort(
     (a, b) => parametersIn(a) - parametersIn(b),
@@ -57,6 +58,14 @@ export function mountRoutes(routes: readonly Route[], edge: EdgeDependencies): R
     });
   }
   return router;
+}
+
+/** A route whose permission is not in the table would be open to nobody, or to everybody: there is no start with one. */
+function assertInTable(routes: readonly Route[]): void {
+  const unknown = routes.filter(({ needs }) => !Object.hasOwn(PERMISSIONS, needs));
+  if (unknown.length === 0) return;
+  const names = unknown.map(({ method, path, needs }) => `${method.toUpperCase()} ${path} (${needs})`);
+  throw new Error(`The table of permissions lacks what these routes need: ${names.join(', ')}.`);
 }
 
 const parametersIn = (path: string) => path.split('/:').length - 1;
@@ -144,8 +153,8 @@ async function admit(
   response: Response,
   caller: Caller,
 ): Promise<Awaited<ReturnType<typeof readInput>>> {
-  await edge.limits.caller(caller.actor, response, route.limit);
   const mutation = isMutation(route);
+  await edge.limits.caller(caller.actor, response, { changes: mutation, kind: route.limit });
   if (mutation) checkOrigin(request, edge.site.allowedOrigins);
   if (caller.barred !== undefined) throw new DomainError('FORBIDDEN', caller.barred);
   assertPermitted(route, caller.actor, request.params);

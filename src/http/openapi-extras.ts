@@ -51,6 +51,8 @@ export const errorHeaders = { 'X-Request-Id': headerRef('RequestId') };
 /** On every answer that is no error. */
 export const replyHeaders = {
   ...errorHeaders,
+  RateLimit: headerRef('RateLimit'),
+  'RateLimit-Policy': headerRef('RateLimitPolicy'),
   'RateLimit-Limit': headerRef('RateLimitLimit'),
   'RateLimit-Remaining': headerRef('RateLimitRemaining'),
   'RateLimit-Reset': headerRef('RateLimitReset'),
@@ -110,6 +112,16 @@ export const sharedComponents: ZodOpenApiComponentsObject = {
   },
   headers: {
     RequestId: { description: requestIdText, schema: { type: 'string' } },
+    RateLimit: {
+      description: 'What is left of a limit (r) for how many seconds (t), as the IETF draft has it.',
+      schema: { type: 'string' },
+      example: '"staff";r=998;t=871',
+    },
+    RateLimitPolicy: {
+      description: 'The limit itself: requests (q) in a window of seconds (w).',
+      schema: { type: 'string' },
+      example: '"staff";q=1000;w=900',
+    },
     RateLimitLimit: { description: 'Requests allowed in the window.', schema: { type: 'integer' } },
     RateLimitRemaining: { description: 'Requests left in the window.', schema: { type: 'integer' } },
     RateLimitReset: { description: 'Seconds until the window ends.', schema: { type: 'integer' } },

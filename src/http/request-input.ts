@@ -2,10 +2,11 @@ import express, { type Request, type Response } from 'express';
 import type { z } from 'zod';
 import { DomainError } from '../kernel/errors.ts';
 import type { Route } from './route.ts';
+import { JsonFault, parseStrictJson } from './strict-json-rules.ts';
 
 const BODY_LIMIT = '64kb';
-const MAX_DEPTH = 12;
-const parseJson = express.json({ limit: BODY_LIMIT, strict: true, type: () => true });
+const readBytes = express.raw({ limit: BODY_LIMIT, type: () => true });
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 interface Issue {
   path: string;
@@ -24,38 +25,31 @@ const invalid = (issues: Issue[]): DomainError =>
 
 /** Reads the JSON body of a mutation; none is `{}`. Throws UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_ERROR. */
 export async function readBody(request: Request, response: Response): Promise<unknown> {
-  const empty =
-    request.headers['transfer-encoding'] === undefined &&
-    Number(request.headers['content-length'] ?? 0) === 0;
-  if (empty) return {};
-  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new DomainError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json.');
+  const { headers } = request;
+  const empty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+  const type = headers['content-type'];
+  // A form on another page sends its own type, even without a body; a page that may call us says JSON.
+  if (empty && (type === undefined ? headers.cookie === undefined : isJson(type))) return {};
+  if (!isJson(type ?? '')) {
+    throw new DomainError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json, in UTF-8.');
   }
   await new Promise<void>((resolve, reject) => {
-    parseJson(request, response, (error?: Error) => (error ? reject(error) : resolve()));
+    readBytes(request, response, (error?: Error) => (error ? reject(error) : resolve()));
   });
-  const body: unknown = request.body ?? {};
-  const fault = hostileText(body, 'body', 0);
-  if (fault) throw invalid([fault]);
-  return body;
+  const body: unknown = request.body;
+  return Buffer.isBuffer(body) && body.length > 0 ? parsed(body) : {};
 }
 
-/** PostgreSQL takes no NUL and no half of a surrogate pair; nobody needs either, nor a key named __proto__. */
-function hostileText(value: unknown, path: string, depth: number): Issue | undefined {
-  if (depth > MAX_DEPTH) return { path, message: 'is nested too deeply' };
-  if (typeof value === 'string') {
-    return value.includes('\0') || !value.isWellFormed()
-      ? { path, message: 'contains characters that cannot be stored' }
-      : undefined;
+const isJson = (type: string): boolean =>
+  /^application\/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*$/i.test(type);
+
+function parsed(body: Buffer): unknown {
+  try {
+    return parseStrictJson(utf8.decode(body));
+  } catch (error) {
+    if (error instanceof JsonFault) throw invalid([{ path: error.path, message: error.message }]);
+    throw invalid([{ path: 'body', message: 'is not valid UTF-8' }]);
   }
-  if (value === null || typeof value !== 'object') return undefined;
-  for (const [key, item] of Object.entries(value)) {
-    const at = Array.isArray(value) ? `${path}.${key}` : `${path}.${key.slice(0, 60)}`;
-    if (key === '__proto__') return { path: at, message: 'is not known' };
-    const fault = hostileText(key, at, depth) ?? hostileText(item, at, depth + 1);
-    if (fault) return fault;
-  }
-  return undefined;
 }
 
 /** Validates all three parts at once, so that every fault is told in one answer. Throws VALIDATION_ERROR. */

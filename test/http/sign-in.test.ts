@@ -1,13 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Caller } from '../support/caller.ts';
 import { startCast, Stories, type Cast } from '../support/stories.ts';
 import { PASSWORD, startTestService } from '../support/test-service.ts';
-
-// Better Auth leaves its own check of origins out where it sees a test run. Here it must be as in production.
-vi.hoisted(() => {
-  process.env['NODE_ENV'] = 'production';
-  delete process.env['TEST'];
-});
 
 let cast: Cast;
 beforeAll(async () => {
