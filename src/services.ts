@@ -25,7 +25,7 @@ import { everyInstance, RedisJobElection } from './jobs/job-election.ts';
 import { CheckpointLoop } from './jobs/checkpoint-loop.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { jobTable } from './jobs/job-table.ts';
-import type { Clock, MovableClock } from './kernel/clock.ts';
+import { systemClock, type Clock, type MovableClock } from './kernel/clock.ts';
 import type { Logger } from './kernel/logger.ts';
 import { MembershipManager } from './membership/membership-manager.ts';
 import {
@@ -58,6 +58,7 @@ import { TaxYears } from './tax/tax-years-rules.ts';
 import { W9Desk } from './tax/w9-desk.ts';
 import { W9Safe } from './tax/w9-safe.ts';
 import { YearEndIssuing } from './tax/year-end-issuing.ts';
+import { InstanceWatch } from './watch/instance-watch.ts';
 import { WinnerSelector } from './winners/winner-selector.ts';
 
 export interface Parts {
@@ -194,6 +195,7 @@ export function createServices(parts: Parts) {
       breaker: () => gateway.breakerState,
     }),
     idempotency,
+    instanceWatch: new InstanceWatch({ database, clock, machineClock: systemClock, logger }),
     jobs,
     links,
     mailer,

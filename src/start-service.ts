@@ -123,6 +123,8 @@ async function bringUp(
     services.queueKeeper.start();
     services.checkpointLoop.start();
   }
+  services.instanceWatch.start();
+  undo.push(() => services.instanceWatch.stop());
   undo.push(() => drain({ config, services, health, stopping }));
   if (config.crashPoint) armCrashPoint(config.crashPoint.point, config.crashPoint.passes);
   const url = `http://localhost:${port}`;

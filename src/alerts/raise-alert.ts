@@ -1,5 +1,5 @@
 import { and, eq, isNull } from 'drizzle-orm';
-import type { Tx } from '../db/client.ts';
+import type { Reader, Tx } from '../db/client.ts';
 import { adminAlerts, type AlertSeverity } from '../db/schema/index.ts';
 
 /** The things that admins are told about (design document, Monitoring and Observability). */
@@ -18,7 +18,9 @@ export type AlertCategory =
   | 'eligibility_check_failed'
   | 'job_failed'
   | 'audit_broken'
-  | 'queue_drift';
+  | 'queue_drift'
+  | 'database_lost'
+  | 'clock_skew';
 
 export interface Alert {
   severity: AlertSeverity;
@@ -47,6 +49,15 @@ export async function raiseAlert(tx: Tx, alert: Alert): Promise<boolean> {
     .onConflictDoNothing()
     .returning({ id: adminAlerts.id });
   return rows.length > 0;
+}
+
+/** The subjects of the open alerts of a category. */
+export async function openSubjects(reader: Reader, category: AlertCategory): Promise<string[]> {
+  const rows = await reader
+    .select({ key: adminAlerts.occurrenceKey })
+    .from(adminAlerts)
+    .where(and(eq(adminAlerts.category, category), isNull(adminAlerts.closedAt)));
+  return rows.map(({ key }) => key.slice(keyOf(category, '').length));
 }
 
 /** Closes the open alert of that category and subject, its cause having gone. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import cron, { type ScheduledTask } from 'node-cron';
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Tx } from '../db/client.ts';
 import { systemActor, type Actor, type CallerActor } from '../kernel/actor.ts';
@@ -9,6 +9,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { runInContext } from '../kernel/request-context.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 import { everyInstance, type JobElection } from './job-election.ts';
 import { InstanceStops, JobLease, JobTooSlow } from './job-lease.ts';
 import {
@@ -268,7 +269,7 @@ export class JobRunner {
   async #alert(tx: Tx, job: Job, success: boolean, at: Date): Promise<void> {
     const category = job.failureAlert ?? 'job_failed';
     if (success) return closeAlert(tx, category, job.name, at);
-    await raiseAlert(tx, {
+    await alertStaff(tx, {
       severity: job.failureAlert ? 'critical' : 'warning',
       category,
       title: `The job ${job.name} failed`,

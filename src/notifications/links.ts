@@ -5,7 +5,8 @@ import { DomainError } from '../kernel/errors.ts';
 import type { TemplateName } from './mail-templates.ts';
 
 /** What a link in a message is for. It gives no rights: the person signs in all the same. */
-export type LinkPurpose = 'payout' | 'bank-info' | 'tax-info' | 'receipt' | 'tax-forms' | 'membership';
+export type LinkPurpose =
+  'payout' | 'bank-info' | 'address' | 'tax-info' | 'receipt' | 'tax-forms' | 'membership';
 
 const AUDIENCE = 'payout-link';
 
@@ -13,6 +14,7 @@ const AUDIENCE = 'payout-link';
 const PURPOSES: Partial<Record<TemplateName, LinkPurpose>> = {
   winner: 'payout',
   'bank-info-wanted': 'bank-info',
+  'address-wanted': 'address',
   'tax-info-wanted': 'tax-info',
   'tax-form-rejected': 'tax-info',
   'bank-details-changed': 'bank-info',

@@ -9,6 +9,7 @@ type Kind = 'text' | 'text?' | 'link' | 'link?';
 const MEMBER_MAILS = {
   winner: { payoutId: 'text', grossAmount: 'text', retentionFee: 'text', link: 'link' },
   'bank-info-wanted': { payoutId: 'text', link: 'link' },
+  'address-wanted': { payoutId: 'text', link: 'link' },
   'tax-info-wanted': { payoutId: 'text', link: 'link' },
   'bank-details-changed': {
     payoutId: 'text',
@@ -87,6 +88,7 @@ const STAFF_MAILS = {
     reason: 'text',
     link: 'link',
   },
+  'staff-notice': { title: 'text', occurredAt: 'text', details: 'text', link: 'link' },
   'critical-failure': { title: 'text', occurredAt: 'text', details: 'text', link: 'link' },
 } as const satisfies Record<string, Record<string, Kind>>;
 

@@ -1,9 +1,10 @@
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import type { Tx } from '../db/client.ts';
 import { formatUsd } from '../documents/money-words.ts';
 import type { IsoDate } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { MembershipManager } from '../membership/membership-manager.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 import { enqueueFor } from '../notifications/outbox.ts';
 import type { AttemptRow, Payout } from '../payouts/payout.ts';
 import type { TaxComplianceService } from '../tax/tax-compliance.ts';
@@ -56,15 +57,19 @@ export class PaymentAftermath {
   async completed(tx: Tx, payout: Payout, completedDate: IsoDate): Promise<void> {
     const at = this.#clock.now();
     await closeAlert(tx, 'payment_delayed', payout.payoutId, at);
-    await raiseAlert(tx, {
-      severity: 'info',
-      category: 'payment_completed',
-      title: `Payout ${payout.payoutId} completed`,
-      message: `${formatUsd(payout.netCents)} arrived on ${completedDate}.`,
-      details: { payoutId: payout.payoutId },
-      subject: payout.payoutId,
-      at,
-    });
+    await alertStaff(
+      tx,
+      {
+        severity: 'info',
+        category: 'payment_completed',
+        title: `Payout ${payout.payoutId} completed`,
+        message: `${formatUsd(payout.netCents)} arrived on ${completedDate}.`,
+        details: { payoutId: payout.payoutId },
+        subject: payout.payoutId,
+        at,
+      },
+      { roles: ['admin', 'finance_manager'], payoutId: payout.payoutId },
+    );
     await enqueueFor(tx, payout.userId, {
       template: 'payment-confirmed',
       payoutId: payout.payoutId,

@@ -1,12 +1,14 @@
-import { and, eq, lt } from 'drizzle-orm';
-import { raiseAlert } from '../alerts/raise-alert.ts';
-import type { Database } from '../db/client.ts';
+import { and, eq } from 'drizzle-orm';
+import { closeAlert, openSubjects, raiseAlert } from '../alerts/raise-alert.ts';
+import type { Database, Tx } from '../db/client.ts';
 import { payoutManagement } from '../db/schema/index.ts';
 import { formatUsd } from '../documents/money-words.ts';
 import { addDays, isoDateOf } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { enqueueForStaff } from '../notifications/outbox.ts';
-import { payoutFromRow, type Payout } from './payout.ts';
+import { payoutFromRow } from './payout.ts';
+
+type Row = typeof payoutManagement.$inferSelect;
 
 const APPROVAL_DAYS = 3;
 const PAYMENT_DAYS = 5;
@@ -21,37 +23,52 @@ export class DelayWatch {
     this.#clock = clock;
   }
 
-  /** Returns how many new warnings it gave. */
+  /** Returns how many new warnings it gave. Closes those whose payout has moved on. */
   async check(): Promise<{ overdueApprovals: number; delayedPayments: number }> {
     const now = this.#clock.now();
-    let [overdueApprovals, delayedPayments] = [0, 0];
-    for (const payout of await this.#waiting(addDays(now, -APPROVAL_DAYS))) {
-      if (await this.#warnOfApproval(payout, now)) overdueApprovals += 1;
-    }
+    const overdue = (await this.#in('pending_approval')).filter(
+      (row) => waitingSince(row) < addDays(now, -APPROVAL_DAYS),
+    );
     const sentBefore = isoDateOf(addDays(now, -PAYMENT_DAYS));
-    for (const payout of await this.#sent()) {
-      const { sentDate } = payout.processing;
-      if (sentDate !== undefined && sentDate < sentBefore && (await this.#warnOfPayment(payout, now)))
-        delayedPayments += 1;
-    }
-    return { overdueApprovals, delayedPayments };
+    const delayed = (await this.#in('payment_sent')).filter((row) => sentDateOf(row) < sentBefore);
+    const result = { overdueApprovals: 0, delayedPayments: 0 };
+    for (const row of overdue) if (await this.#warnOfApproval(row, now)) result.overdueApprovals += 1;
+    for (const row of delayed) if (await this.#warnOfPayment(row, now)) result.delayedPayments += 1;
+    await this.#closeOthers('approval_overdue', overdue, now);
+    await this.#closeOthers('payment_delayed', delayed, now);
+    return result;
   }
 
-  async #waiting(createdBefore: Date): Promise<Payout[]> {
-    const { status, createdAt } = payoutManagement;
-    const condition = and(eq(status, 'pending_approval'), lt(createdAt, createdBefore));
-    return (await this.#database.reader.select().from(payoutManagement).where(condition)).map(payoutFromRow);
+  #in(status: 'pending_approval' | 'payment_sent'): Promise<Row[]> {
+    return this.#database.reader.select().from(payoutManagement).where(eq(payoutManagement.status, status));
   }
 
-  async #sent(): Promise<Payout[]> {
-    const condition = eq(payoutManagement.status, 'payment_sent');
-    return (await this.#database.reader.select().from(payoutManagement).where(condition)).map(payoutFromRow);
+  /** Whoever moved a payout has closed its warning; this finds what was moved in another way. */
+  async #closeOthers(category: 'approval_overdue' | 'payment_delayed', rows: Row[], at: Date): Promise<void> {
+    const still = new Set(rows.map(({ payoutId }) => payoutId));
+    const open = await openSubjects(this.#database.reader, category);
+    for (const payoutId of open.filter((subject) => !still.has(subject)))
+      await this.#database.transaction((tx) => closeAlert(tx, category, payoutId, at));
   }
 
-  #warnOfApproval(payout: Payout, at: Date): Promise<boolean> {
-    const { payoutId } = payout;
-    const since = payout.createdAt.toISOString();
+  /** Runs `work` if the payout still is as it was read, and keeps it so until the end of the transaction. */
+  #unlessMoved({ payoutId, version }: Row, work: (tx: Tx) => Promise<boolean>): Promise<boolean> {
     return this.#database.transaction(async (tx) => {
+      const same = and(eq(payoutManagement.payoutId, payoutId), eq(payoutManagement.version, version));
+      const [row] = await tx
+        .select({ id: payoutManagement.id })
+        .from(payoutManagement)
+        .where(same)
+        .for('share');
+      return row === undefined ? false : work(tx);
+    });
+  }
+
+  #warnOfApproval(row: Row, at: Date): Promise<boolean> {
+    const payout = payoutFromRow(row);
+    const { payoutId } = payout;
+    const since = waitingSince(row).toISOString();
+    return this.#unlessMoved(row, async (tx) => {
       const isNew = await raiseAlert(tx, {
         severity: 'warning',
         category: 'approval_overdue',
@@ -72,10 +89,11 @@ export class DelayWatch {
     });
   }
 
-  #warnOfPayment(payout: Payout, at: Date): Promise<boolean> {
+  #warnOfPayment(row: Row, at: Date): Promise<boolean> {
+    const payout = payoutFromRow(row);
     const { payoutId, processing } = payout;
-    const sentDate = processing.sentDate ?? '';
-    return this.#database.transaction(async (tx) => {
+    const sentDate = sentDateOf(row);
+    return this.#unlessMoved(row, async (tx) => {
       const isNew = await raiseAlert(tx, {
         severity: 'warning',
         category: 'payment_delayed',
@@ -96,3 +114,12 @@ export class DelayWatch {
     });
   }
 }
+
+/** When the current round of approvals began. */
+function waitingSince({ approvalRound, auditTrail, createdAt }: Row): Date {
+  const resumed = auditTrail.findLast(({ action }) => action === 'resumed');
+  return approvalRound > 1 && resumed ? new Date(resumed.timestamp) : createdAt;
+}
+
+/** A payment that has no date, which never is, would be late at once. */
+const sentDateOf = ({ processing }: Row): string => processing?.sentDate ?? '';

@@ -1,4 +1,4 @@
-import { raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
 import type { Tx } from '../db/client.ts';
 import { systemActor, type Actor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -86,6 +86,7 @@ export class PayoutProgress {
       { actor, action: 'held', details: { reason, heldFrom: payout.status } },
     );
     const at = this.#clock.now();
+    await closeAlert(tx, 'approval_overdue', payout.payoutId, at);
     const isNew = await raiseAlert(tx, {
       severity: 'warning',
       category: 'manual_review',
@@ -107,8 +108,9 @@ export class PayoutProgress {
 
   async #ask(tx: Tx, payout: Payout, standing: Standing): Promise<void> {
     const message = { payoutId: payout.payoutId, data: {}, at: this.#clock.now() };
-    if (standing === 'pending_bank_info' && payout.paymentMethod === 'ach') {
-      await enqueueFor(tx, payout.userId, { ...message, template: 'bank-info-wanted' });
+    if (standing === 'pending_bank_info') {
+      const template = payout.paymentMethod === 'ach' ? 'bank-info-wanted' : 'address-wanted';
+      await enqueueFor(tx, payout.userId, { ...message, template });
     }
     if (standing === 'pending_tax_info')
       await enqueueFor(tx, payout.userId, { ...message, template: 'tax-info-wanted' });

@@ -90,7 +90,10 @@ describe('messages in a payout’s life', () => {
     expectOk(await cast.finance2.post(`${path}/mark-sent`, dates));
     await expectNew('payment-sent: member');
     expectOk(await cast.finance.post(`${path}/confirm`, { completedDate: stories.today }));
-    await expectNew('payment-confirmed: member');
+    await expectNew(
+      'payment-confirmed: member',
+      ...['admin', 'admin2', 'finance', 'finance2'].map((name) => `staff-notice: ${name}`),
+    );
     expectOk(await cast.finance.post(`${path}/fail`, { reason: 'Returned.', returnCode: 'R03' }));
     await expectNew('payment-failed: member');
   });
@@ -198,9 +201,7 @@ describe('a message', () => {
       letGo = resolve;
     });
     const first = services.notifications.deliver();
-    await expect
-      .poll(async () => (await rowsOf(payoutId)).filter((row) => row.status === 'sending').length)
-      .toBe(4);
+    await expect.poll(() => mailer.heldUp, { timeout: 10_000 }).toBe(4);
     mailer.heldUpBy = undefined;
     expect(await deliver()).toBe(1); // the one that the first had not taken
     await sql`UPDATE payout_queue.job SET started_on = started_on - interval '181 seconds' WHERE state = 'active'`;
@@ -338,9 +339,7 @@ describe('a message', () => {
       letGo = resolve;
     });
     const dying = services.notifications.deliver();
-    await expect
-      .poll(async () => (await sql`SELECT 1 FROM payout_queue.job WHERE state = 'active'`).length)
-      .toBe(4);
+    await expect.poll(() => mailer.heldUp, { timeout: 10_000 }).toBe(4);
     mailer.heldUpBy = undefined;
     await deliver();
     await sql`UPDATE payout_queue.job SET started_on = started_on - interval '181 seconds', retry_count = 3 WHERE state = 'active'`;

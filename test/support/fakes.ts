@@ -30,9 +30,15 @@ export class FakeMailer implements Mailer {
   failWith: ((mail: Mail) => Error | undefined) | undefined;
   /** What sendings that begin now wait for. */
   heldUpBy: Promise<unknown> | undefined;
+  /** How many wait. */
+  heldUp = 0;
 
   async send(mail: Mail): Promise<void> {
-    await this.heldUpBy;
+    if (this.heldUpBy) {
+      this.heldUp += 1;
+      await this.heldUpBy;
+      this.heldUp -= 1;
+    }
     const failure = this.failWith?.(mail);
     if (failure) throw failure;
     this.sent.push(mail);

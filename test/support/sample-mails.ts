@@ -12,6 +12,7 @@ const staff = { recipientName: 'Alex Rivera', payoutId, link: `${dashboard}/${pa
 export const sampleModels: MailModels = {
   winner: { ...member, grossAmount: '$100,000.00', retentionFee: '$300.00' },
   'bank-info-wanted': member,
+  'address-wanted': member,
   'tax-info-wanted': member,
   'bank-details-changed': {
     ...member,
@@ -101,6 +102,13 @@ export const sampleModels: MailModels = {
     recipient: 'member0001@example.com',
     attempts: '4',
     reason: '550 5.1.1 No such user here',
+  },
+  'staff-notice': {
+    recipientName: staff.recipientName,
+    title: 'Payout PO-2026-7Q2K9M4X completed',
+    occurredAt: 'March 13, 2026, 16:40 UTC',
+    details: '$99,700.00 arrived on March 13, 2026.',
+    link: dashboard,
   },
   'critical-failure': {
     recipientName: staff.recipientName,
