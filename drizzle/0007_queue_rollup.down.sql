@@ -2,7 +2,7 @@ SELECT queue_unwatch();
 --> statement-breakpoint
 DROP VIEW active_member_queue_view;
 --> statement-breakpoint
-DROP FUNCTION queue_touch_drifted, queue_drifted, queue_fold, queue_refill, queue_recount, queue_recompute,
+DROP FUNCTION queue_candidates, queue_find, queue_rank, queue_touch_drifted, queue_drifted, queue_fold, queue_refill, queue_recount, queue_recompute,
   queue_compute_range, queue_compute, queue_unwatch, queue_watch, queue_watched, queue_log_everybody, queue_log_user,
   queue_log_row, queue_log_added;
 --> statement-breakpoint

@@ -379,6 +379,75 @@ SET search_path = pg_catalog, pg_temp AS $$
   SELECT count(*) FROM logged
 $$;
 --> statement-breakpoint
+-- Where in the queue a place is: the days before, and a count within the day.
+CREATE FUNCTION queue_rank(start timestamptz, member uuid) RETURNS bigint LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+BEGIN
+  RETURN (SELECT coalesce(sum(d.members), 0) FROM public.queue_days d WHERE d.day < (start AT TIME ZONE 'UTC')::date)
+       + (SELECT count(*) FROM public.queue_members o
+           WHERE o.in_queue AND o.tenure_start >= (start AT TIME ZONE 'UTC')::date::timestamp AT TIME ZONE 'UTC'
+             AND (o.tenure_start, o.user_id) <= (start, member));
+END $$;
+--> statement-breakpoint
+-- A page of candidates between two places, in queue order. The first one's position is the sum of the days before and a
+-- count within its day; the others' follow by counting who stands between. Planned once and only for walks along indexes:
+-- not knowing the limit, PostgreSQL would rather sort everybody.
+CREATE FUNCTION queue_candidates(after_start timestamptz, after_user uuid, before_start timestamptz, before_user uuid,
+  only_valid boolean, most integer) RETURNS TABLE (
+  user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz, last_payment timestamptz,
+  payments integer, lifetime_total numeric, subscription_status text, has_payout boolean, tenure_number integer, kyc_verified boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH page AS MATERIALIZED (
+    SELECT m.*, u.email::text AS email, nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), '') AS full_name,
+           c.is_verified
+      FROM public.queue_members m
+      JOIN public.users u ON u.id = m.user_id
+      LEFT JOIN LATERAL (SELECT k.status::text = 'verified' AS is_verified FROM public.kyc_verification k WHERE k.user_id = m.user_id
+                          ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1) c ON true
+     WHERE m.is_candidate
+       AND (m.tenure_start, m.user_id) >
+           (coalesce(after_start, '-infinity'), coalesce(after_user, '00000000-0000-0000-0000-000000000000'))
+       AND (m.tenure_start, m.user_id) <
+           (coalesce(before_start, 'infinity'), coalesce(before_user, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+       AND (NOT only_valid OR (m.payments >= 12 AND c.is_verified))
+     ORDER BY m.tenure_start, m.user_id LIMIT most
+  ), stepped AS (
+    SELECT p.*, lag(p.tenure_start) OVER w AS last_start, lag(p.user_id) OVER w AS last_user
+      FROM page p WINDOW w AS (ORDER BY p.tenure_start, p.user_id)
+  )
+  SELECT s.user_id, s.email, s.full_name,
+         (sum(CASE WHEN s.last_user IS NULL THEN public.queue_rank(s.tenure_start, s.user_id) ELSE (
+           SELECT count(*) FROM public.queue_members o
+            WHERE o.in_queue AND (o.tenure_start, o.user_id) > (s.last_start, s.last_user)
+              AND (o.tenure_start, o.user_id) <= (s.tenure_start, s.user_id)) END)
+           OVER (ORDER BY s.tenure_start, s.user_id))::bigint,
+         s.tenure_start, s.last_payment, s.payments, s.lifetime_total, s.subscription_status, s.has_payout, s.tenure_number,
+         coalesce(s.is_verified, false)
+    FROM stepped s ORDER BY s.tenure_start, s.user_id;
+END $$;
+--> statement-breakpoint
+-- These members, if they are in the queue.
+CREATE FUNCTION queue_find(ids uuid[]) RETURNS TABLE (
+  user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz, last_payment timestamptz,
+  payments integer, lifetime_total numeric, subscription_status text, has_payout boolean, tenure_number integer, kyc_verified boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT m.user_id, u.email::text, nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), ''),
+         public.queue_rank(m.tenure_start, m.user_id), m.tenure_start, m.last_payment, m.payments, m.lifetime_total,
+         m.subscription_status, m.has_payout, m.tenure_number,
+         coalesce((SELECT k.status::text = 'verified' FROM public.kyc_verification k WHERE k.user_id = m.user_id
+                    ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false)
+    FROM public.queue_members m JOIN public.users u ON u.id = m.user_id
+   WHERE m.in_queue AND m.user_id = ANY (ids);
+END $$;
+--> statement-breakpoint
 -- The document's view, exact at every moment: from the rollup, but for members who wait for a fold from the tables.
 DROP VIEW active_member_queue_view;
 --> statement-breakpoint
@@ -410,9 +479,10 @@ SELECT u.id AS user_id, u.email, u.created_at AS user_created_at, u.first_name, 
   JOIN users u ON u.id = m.user_id;
 --> statement-breakpoint
 REVOKE EXECUTE ON FUNCTION queue_compute, queue_compute_range, queue_recompute, queue_recount, queue_refill, queue_fold,
-  queue_drifted, queue_touch_drifted, queue_watch, queue_unwatch FROM PUBLIC;
+  queue_drifted, queue_touch_drifted, queue_watch, queue_unwatch, queue_rank, queue_candidates, queue_find FROM PUBLIC;
 --> statement-breakpoint
-GRANT EXECUTE ON FUNCTION queue_fold, queue_compute, queue_drifted, queue_touch_drifted, queue_recount TO payout_service;
+GRANT EXECUTE ON FUNCTION queue_fold, queue_compute, queue_drifted, queue_touch_drifted, queue_recount, queue_rank,
+  queue_candidates, queue_find TO payout_service;
 --> statement-breakpoint
 GRANT SELECT ON queue_touched, queue_members, queue_days, queue_totals, active_member_queue_view TO payout_service;
 --> statement-breakpoint

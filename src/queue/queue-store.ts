@@ -28,26 +28,12 @@ type MemberRow = {
 
 const IS_WAITING = sql`EXISTS (SELECT FROM queue_touched)`;
 
-/** The newest identity check counts. */
-const KYC_VERIFIED = sql`coalesce((
-  SELECT k.status = 'verified' FROM kyc_verification k WHERE k.user_id = z.user_id
-   ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false)`;
+const COLUMNS = sql`z.user_id, z.email, z.full_name, z.queue_position, z.last_payment, z.payments, z.lifetime_total,
+  to_char(z.tenure_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS tenure_start, z.subscription_status,
+  z.has_payout, z.tenure_number, z.kyc_verified`;
 
-const COLUMNS = sql`z.user_id, u.email, nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), '') AS full_name,
-  z.queue_position, to_char(z.tenure_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS tenure_start,
-  z.last_payment, z.payments, z.lifetime_total, z.subscription_status, z.has_payout, z.tenure_number`;
-
-const place = ({ tenureStart, userId }: QueuePlace): SQL =>
-  sql`(${tenureStart}::timestamptz, ${userId}::uuid)`;
-
-/** How many of `kind` stand before or at `m`: the days before, and a count within the day. */
-const rankOf = (kind: 'members' | 'candidates'): SQL => sql`(
-  SELECT coalesce(sum(d.${sql.identifier(kind)}), 0) FROM queue_days d
-   WHERE d.day < (m.tenure_start AT TIME ZONE 'UTC')::date) + (
-  SELECT count(*) FROM queue_members o
-   WHERE o.${sql.identifier(kind === 'members' ? 'in_queue' : 'is_candidate')}
-     AND o.tenure_start >= ((m.tenure_start AT TIME ZONE 'UTC')::date)::timestamp AT TIME ZONE 'UTC'
-     AND (o.tenure_start, o.user_id) <= (m.tenure_start, m.user_id))`;
+const bound = (place: QueuePlace | undefined): SQL =>
+  sql`${place?.tenureStart ?? null}::timestamptz, ${place?.userId ?? null}::uuid`;
 
 export interface CandidateQuery {
   after?: QueuePlace | undefined;
@@ -57,34 +43,12 @@ export interface CandidateQuery {
   limit: number;
 }
 
-/**
- * Candidates in queue order. The first one's position is looked up; those of the others follow by counting who stands
- * between. The order is spelled out by its columns, as PostgreSQL 15 does not know that positions only grow.
- */
+/** Candidates in queue order, with their positions among all members. */
 export async function readCandidates(reader: Reader, query: CandidateQuery): Promise<Glance<QueueMember[]>> {
-  const bounds = [
-    ...(query.after ? [sql`AND (m.tenure_start, m.user_id) > ${place(query.after)}`] : []),
-    ...(query.before ? [sql`AND (m.tenure_start, m.user_id) < ${place(query.before)}`] : []),
-  ];
   const rows = await reader.execute<MemberRow>(sql`
-    WITH first AS MATERIALIZED (
-      SELECT m.tenure_start, m.user_id FROM queue_members m WHERE m.is_candidate ${sql.join(bounds, sql` `)}
-       ORDER BY m.tenure_start, m.user_id LIMIT 1
-    ), base AS MATERIALIZED (
-      SELECT m.tenure_start, m.user_id, ${rankOf('members')} AS queue_position FROM first m
-    )
-    SELECT ${IS_WAITING} AS is_waiting, page.* FROM (SELECT) one LEFT JOIN LATERAL (
-      SELECT ${COLUMNS}, ${KYC_VERIFIED} AS kyc_verified
-        FROM (SELECT m.*, (SELECT b.queue_position FROM base b) - 1
-                       + row_number() OVER (ORDER BY m.tenure_start, m.user_id) AS queue_position
-                FROM queue_members m
-               WHERE m.in_queue AND (m.tenure_start, m.user_id) >=
-                     ((SELECT b.tenure_start FROM base b), (SELECT b.user_id FROM base b))
-                     ${query.before ? sql`AND (m.tenure_start, m.user_id) < ${place(query.before)}` : sql``}) z
-        JOIN users u ON u.id = z.user_id
-       WHERE z.is_candidate ${query.isValid ? sql`AND z.payments >= 12 AND ${KYC_VERIFIED}` : sql``}
-       ORDER BY z.tenure_start, z.user_id LIMIT ${query.limit}) page ON true
-     ORDER BY page.queue_position`);
+    SELECT ${IS_WAITING} AS is_waiting, ${COLUMNS} FROM (SELECT) one LEFT JOIN queue_candidates(
+      ${bound(query.after)}, ${bound(query.before)}, ${query.isValid === true}, ${query.limit}::integer) z ON true
+     ORDER BY z.queue_position`);
   return glanceAt(rows);
 }
 
@@ -93,29 +57,23 @@ export async function findMembers(
   reader: Reader,
   userIds: readonly string[],
 ): Promise<Glance<QueueMember[]>> {
-  const ids = sql.join(
-    userIds.map((id) => sql`${id}::uuid`),
-    sql`, `,
-  );
   const rows = await reader.execute<MemberRow>(sql`
-    SELECT ${IS_WAITING} AS is_waiting, found.* FROM (SELECT) one LEFT JOIN LATERAL (
-      SELECT ${COLUMNS}, ${KYC_VERIFIED} AS kyc_verified
-        FROM (SELECT m.*, ${rankOf('members')} AS queue_position
-                FROM queue_members m WHERE m.in_queue AND m.user_id IN (${ids})) z
-        JOIN users u ON u.id = z.user_id) found ON true
-     ORDER BY found.queue_position`);
+    SELECT ${IS_WAITING} AS is_waiting, ${COLUMNS} FROM (SELECT) one
+      LEFT JOIN queue_find(${sql.param([...userIds])}::uuid[]) z ON true ORDER BY z.queue_position`);
   return glanceAt(rows);
 }
 
 /** How many candidates stand ahead of each of these members. */
 export async function countAhead(reader: Reader, userIds: readonly string[]): Promise<Map<string, number>> {
-  const ids = sql.join(
-    userIds.map((id) => sql`${id}::uuid`),
-    sql`, `,
-  );
   const rows = await reader.execute<{ user_id: string; ahead: string }>(sql`
-    SELECT m.user_id, ${rankOf('candidates')} - m.is_candidate::integer AS ahead
-      FROM queue_members m WHERE m.in_queue AND m.user_id IN (${ids})`);
+    SELECT m.user_id, (
+             SELECT coalesce(sum(d.candidates), 0) FROM queue_days d
+              WHERE d.day < (m.tenure_start AT TIME ZONE 'UTC')::date) + (
+             SELECT count(*) FROM queue_members o
+              WHERE o.is_candidate
+                AND o.tenure_start >= ((m.tenure_start AT TIME ZONE 'UTC')::date)::timestamp AT TIME ZONE 'UTC'
+                AND (o.tenure_start, o.user_id) < (m.tenure_start, m.user_id)) AS ahead
+      FROM queue_members m WHERE m.in_queue AND m.user_id = ANY (${sql.param([...userIds])}::uuid[])`);
   return new Map(rows.map((row) => [row.user_id, Number(row.ahead)]));
 }
 
