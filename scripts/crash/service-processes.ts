@@ -72,6 +72,15 @@ export class ServiceProcess {
     return this.isDead;
   }
 
+  /** SIGTERM, as whoever deploys sends it. Gives how it ended and after how long. */
+  async terminate(): Promise<{ code: number | null; ms: number }> {
+    const began = performance.now();
+    const ended = once(this.#child, 'exit');
+    this.#child.kill('SIGTERM');
+    await ended;
+    return { code: this.#child.exitCode, ms: performance.now() - began };
+  }
+
   async kill(): Promise<void> {
     if (this.isDead) return;
     const ended = once(this.#child, 'exit');

@@ -3,7 +3,7 @@ import type { Server, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A client that has a connection open and is busy with it comes back within so long. */
-const IDLE_MS = 500;
+const IDLE_MS = 1000;
 const LOOK_EVERY_MS = 25;
 
 /**
@@ -46,6 +46,8 @@ export class Stopping {
     this.begin();
     const deadline = performance.now() + limitMs;
     let isClosed = false;
+    // Right after the loop has taken what waited at the door: whoever stands there at the close is sent away.
+    await new Promise<void>((resolve) => setImmediate(resolve));
     // http.Server's own close would destroy idle connections at once.
     const closed = new Promise<void>((resolve) => {
       NetServer.prototype.close.call(this.#server, () => {
