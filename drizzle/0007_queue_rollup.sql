@@ -448,7 +448,7 @@ BEGIN
    WHERE m.in_queue AND m.user_id = ANY (ids);
 END $$;
 --> statement-breakpoint
--- The document's view, exact at every moment: from the rollup, but for members who wait for a fold from the tables.
+-- The document's view, exact at every moment: from the rollup, but from the tables for members who wait for a fold.
 DROP VIEW active_member_queue_view;
 --> statement-breakpoint
 CREATE VIEW active_member_queue_view AS
@@ -457,12 +457,21 @@ WITH waiting AS MATERIALIZED (
 ), member AS (
   SELECT m.user_id, m.payments, m.lifetime_total::numeric AS lifetime_total, m.tenure_start, m.last_payment, m.tenure_number,
          m.subscription_id, m.subscription_status, m.provider_subscription_id, m.has_payout
-    FROM queue_members m WHERE m.in_queue AND m.user_id NOT IN (SELECT w.user_id FROM waiting w)
+    FROM queue_members m
+   WHERE m.in_queue AND m.user_id NOT IN (SELECT w.user_id FROM waiting w)
+     AND NOT EXISTS (SELECT FROM queue_touched t WHERE t.user_id IS NULL)
   UNION ALL
   SELECT c.user_id, c.payments, c.lifetime_total, c.tenure_start, c.last_payment, c.tenure_number,
          c.subscription_id, c.subscription_status, c.provider_subscription_id, c.has_payout
     FROM queue_compute(ARRAY(SELECT w.user_id FROM waiting w)) c
    WHERE c.is_known AND c.payments > 0 AND c.subscription_status IS NOT NULL
+     AND NOT EXISTS (SELECT FROM queue_touched t WHERE t.user_id IS NULL)
+  UNION ALL
+  SELECT c.user_id, c.payments, c.lifetime_total, c.tenure_start, c.last_payment, c.tenure_number,
+         c.subscription_id, c.subscription_status, c.provider_subscription_id, c.has_payout
+    FROM queue_compute_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') c
+   WHERE c.is_known AND c.payments > 0 AND c.subscription_status IS NOT NULL
+     AND EXISTS (SELECT FROM queue_touched t WHERE t.user_id IS NULL)
 )
 SELECT u.id AS user_id, u.email, u.created_at AS user_created_at, u.first_name, u.last_name, u.middle_name,
        nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), '') AS full_name,
@@ -481,7 +490,7 @@ SELECT u.id AS user_id, u.email, u.created_at AS user_created_at, u.first_name, 
 REVOKE EXECUTE ON FUNCTION queue_compute, queue_compute_range, queue_recompute, queue_recount, queue_refill, queue_fold,
   queue_drifted, queue_touch_drifted, queue_watch, queue_unwatch, queue_rank, queue_candidates, queue_find FROM PUBLIC;
 --> statement-breakpoint
-GRANT EXECUTE ON FUNCTION queue_fold, queue_compute, queue_drifted, queue_touch_drifted, queue_recount, queue_rank,
+GRANT EXECUTE ON FUNCTION queue_fold, queue_compute, queue_compute_range, queue_drifted, queue_touch_drifted, queue_recount, queue_rank,
   queue_candidates, queue_find TO payout_service;
 --> statement-breakpoint
 GRANT SELECT ON queue_touched, queue_members, queue_days, queue_totals, active_member_queue_view TO payout_service;

@@ -9,6 +9,7 @@ export function placeFrom([tenureStart, userId]: readonly unknown[]): QueuePlace
   if (!MICROSECONDS_PATTERN.test(tenureStart) || !UUID_PATTERN.test(userId)) return undefined;
   const instant = new Date(tenureStart);
   // The 31st of a month that has 30 days rolls over in JavaScript and is refused by PostgreSQL.
-  const isReal = !Number.isNaN(instant.getTime()) && instant.toISOString().slice(0, 23) === tenureStart.slice(0, 23);
+  const isReal =
+    !Number.isNaN(instant.getTime()) && instant.toISOString().slice(0, 23) === tenureStart.slice(0, 23);
   return isReal && instant.getUTCFullYear() > 0 ? { tenureStart, userId } : undefined;
 }

@@ -301,6 +301,7 @@ describe('the queue', () => {
 
   it('is empty after a TRUNCATE, and fills again', async () => {
     await scene.sql`TRUNCATE user_payments`;
+    expect(await differences(scene.sql)).toEqual([]);
     expect(await scene.queue.candidates({ limit: 5 })).toEqual([]);
     expect((await scene.queue.totals()).revenueCents).toBe(0);
     await scene.expectExact();
@@ -361,6 +362,15 @@ describe('without the right to put triggers on the main app’s tables', () => {
       expect(await queue.checkAndMend()).toMatchObject({ isExact: false, isWatched: false });
       expect(await sql`SELECT 1 FROM admin_alerts`).toHaveLength(0);
       expect(await queue.check()).toMatchObject({ isExact: true, isWatched: false });
+      // Whoever may at least TRIGGER is told of changes from then on, those that replication brings aside.
+      await sql.unsafe(`GRANT TRIGGER ON ALL TABLES IN SCHEMA public TO ${role}`);
+      await sql.begin(async (tx) => {
+        await tx.unsafe(`SET LOCAL ROLE ${role}`);
+        await tx`SELECT queue_watch()`;
+      });
+      await sql`UPDATE user_payments SET amount = amount + 1`;
+      await queue.totals();
+      expect(await queue.check()).toMatchObject({ isExact: true, isWatched: true });
     } finally {
       await database.close();
     }
