@@ -73,7 +73,7 @@ function issuesOf(part: string, result: z.ZodSafeParseResult<unknown>): Issue[] 
   return result.error.issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({
-        path: [part, ...issue.path, key.slice(0, 60)].join('.'),
+        path: [part, ...issue.path, withoutNumbers(key.slice(0, 60))].join('.'),
         message: 'is not known',
       }));
     }
@@ -82,3 +82,6 @@ function issuesOf(part: string, result: z.ZodSafeParseResult<unknown>): Issue[] 
     ];
   });
 }
+
+/** The name of a field comes from the caller and goes into the log of refusals: it may be a number put in the wrong place. */
+const withoutNumbers = (name: string): string => name.replace(/\d(?:[\s._-]?\d){3,}/g, '…');
