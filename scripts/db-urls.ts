@@ -5,24 +5,37 @@ import { loadConfig, type Config } from '../src/config.ts';
 import { prepareEmbedded } from '../src/db/embedded-databases.ts';
 import { startEmbeddedServer } from '../src/db/embedded-server.ts';
 
-export async function withOwnerUrl(
-  work: (url: string, config: Config) => Promise<void>,
-  fill: (url: string, config: Config) => Promise<void> = async () => {},
-): Promise<void> {
+type Fill = (url: string, config: Config) => Promise<void>;
+
+/** The owner's URL; close it when done, as the embedded server may run for this alone. */
+export async function ownerDatabase(
+  fill: Fill = async () => {},
+): Promise<{ url: string; config: Config; close: () => Promise<void> }> {
+  readDotenv({ quiet: true });
+  const config = loadConfig(process.env);
+  const given = config.database.migrationUrl;
+  if (given !== undefined) return { url: given, config, close: async () => {} };
+  const server = await startEmbeddedServer({
+    dataDirectory: join(config.dataDirectory, 'postgres'),
+    password: config.database.embeddedPassword ?? '',
+    note: (line) => process.stderr.write(`${line}\n`),
+  });
+  const close = () => server.stop();
   try {
-    readDotenv({ quiet: true });
-    const config = loadConfig(process.env);
-    const given = config.database.migrationUrl;
-    if (given !== undefined) return await work(given, config);
-    const server = await startEmbeddedServer({
-      dataDirectory: join(config.dataDirectory, 'postgres'),
-      password: config.database.embeddedPassword ?? '',
-      note: (line) => process.stderr.write(`${line}\n`),
-    });
+    return { url: await prepareEmbedded(server, (url) => fill(url, config)), config, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+export async function withOwnerUrl(work: Fill, fill?: Fill): Promise<void> {
+  try {
+    const { url, config, close } = await ownerDatabase(fill);
     try {
-      await work(await prepareEmbedded(server, (url) => fill(url, config)), config);
+      await work(url, config);
     } finally {
-      await server.stop();
+      await close();
     }
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);

@@ -82,7 +82,7 @@ export class DemoClient {
 function factsOf(reply: unknown): string {
   const body = (reply ?? {}) as Json;
   const first = Array.isArray(body['data']) && body['data'].length === 1 ? (body['data'][0] as Json) : body;
-  const facts = ['status', 'availableSlots', 'amount', 'netAmount', 'scheduledRemovalDate', 'isActive']
+  const facts = ['status', 'now', 'availableSlots', 'amount', 'netAmount', 'scheduledRemovalDate', 'isActive']
     .filter((name) => first[name] !== undefined && first[name] !== null)
     .map((name) => `${name}=${String(first[name])}`);
   return facts.join(' ');

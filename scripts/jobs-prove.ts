@@ -3,18 +3,14 @@
  * due every hour, and are killed in the middle of them. Then every slot's effects are counted. `-- --quick` for a few
  * dozen of the 1,000 fires. Exit status 1 when an effect is missing or there twice.
  */
-import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
-import { discardEmbeddedServer, startEmbeddedServer } from '../src/db/embedded-server.ts';
-import { migrateUp } from '../src/db/migrations.ts';
-import { makeTestFolder } from '../test/support/cluster.ts';
-import { createDatabase } from '../test/support/databases.ts';
+import { createDatabase, databaseUrl } from '../test/support/databases.ts';
 import { InstanceProcess } from './jobs-prove/instance-process.ts';
+import { withThrowawayServer } from './throwaway-server.ts';
 import { ITEMS, JOBS, runInstance, START_MS } from './jobs-prove/instance.ts';
 
+const DATABASE = 'proof';
 const QUICK = process.argv.includes('--quick');
 const HOURS = QUICK ? 20 : 500;
 const HOUR_MS = 3_600_000;
@@ -85,8 +81,9 @@ class Proof {
 
   async #untilDone(slot: Date): Promise<void> {
     const giveUpAt = performance.now() + SLOT_LIMIT_MS;
+    const sql = this.#sql;
     while (performance.now() < giveUpAt) {
-      const done = await this.#sql`SELECT 1 FROM job_runs WHERE slot = ${slot} AND status = 'succeeded'`;
+      const done = await sql`SELECT 1 FROM job_runs WHERE slot = ${slot} AND status = 'succeeded'`;
       if (done.length >= JOBS.length) return;
       await sleep(10);
     }
@@ -100,7 +97,6 @@ class Proof {
 }
 
 async function prepare(url: string): Promise<postgres.Sql> {
-  await migrateUp(url);
   const sql = postgres(url, { max: 2, onnotice: () => {} });
   // No constraint keeps an effect from being there twice: only the jobs do.
   await sql`CREATE TABLE effects (job text NOT NULL, slot timestamptz NOT NULL, item integer NOT NULL)`;
@@ -160,25 +156,11 @@ async function prove(url: string): Promise<boolean> {
   }
 }
 
-async function main(): Promise<void> {
-  const folder = await makeTestFolder();
-  const dataDirectory = join(folder, 'postgres');
-  const server = await startEmbeddedServer({
-    dataDirectory,
-    password: randomBytes(16).toString('hex'),
-    durable: false,
-    maxConnections: 100,
-  });
-  try {
-    await createDatabase(server.url('postgres'), 'proof');
-    if (!(await prove(server.url('proof')))) process.exitCode = 1;
-  } finally {
-    await server.stop();
-    await discardEmbeddedServer(dataDirectory);
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
 // The same file is what each instance runs.
 if (process.send) runInstance();
-else await main();
+else {
+  await withThrowawayServer(async ({ url, templateDatabase }) => {
+    await createDatabase(url, DATABASE, templateDatabase);
+    if (!(await prove(databaseUrl(url, DATABASE)))) process.exitCode = 1;
+  });
+}

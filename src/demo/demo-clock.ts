@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database } from '../db/client.ts';
 import { serviceState } from '../db/schema/index.ts';
@@ -9,6 +9,8 @@ import { DomainError } from '../kernel/errors.ts';
 
 const OFFSET = 'demo_clock_offset_ms';
 const DEMO = 'demo_data';
+const CHANNEL = 'payout_demo_clock';
+const LOOK_EVERY_MS = 1000;
 const FARTHEST_MS = 50 * 366 * 86_400_000;
 
 /** Is this a database of demo data? */
@@ -45,6 +47,18 @@ export class DemoClock {
     if (typeof row?.value === 'number') this.#clock.setOffsetMs(row.value);
   }
 
+  /** Follows from now on: told at once, and looking now and then in case that a word was lost. */
+  async keepFollowing(onError: (error: unknown) => void): Promise<() => Promise<void>> {
+    const follow = () => void this.follow().catch(onError);
+    await this.follow();
+    const timer = setInterval(follow, LOOK_EVERY_MS);
+    const listening = await this.#database.sql.listen(CHANNEL, follow, follow);
+    return async () => {
+      clearInterval(timer);
+      await listening.unlisten();
+    };
+  }
+
   /** `advance`: an ISO 8601 duration. Returns the service's new time. Throws VALIDATION_ERROR. */
   async advance(actor: CallerActor, advance: string): Promise<{ now: string }> {
     await this.#database.transaction(async (tx) => {
@@ -55,6 +69,7 @@ export class DemoClock {
       const offsetMs = moved(before, advance).getTime() - realNow;
       if (offsetMs > FARTHEST_MS) throw badDuration('goes beyond 50 years');
       await tx.update(serviceState).set({ value: offsetMs }).where(eq(serviceState.name, OFFSET));
+      await tx.execute(sql`SELECT pg_notify(${CHANNEL}, '')`);
       this.#clock.setOffsetMs(offsetMs);
       await recordAudit(tx, {
         actor,

@@ -277,11 +277,18 @@ describe('the demo clock', () => {
     expect((await admin.get('/api/payouts?limit=1')).status).toBe(200);
   });
 
-  it('is taken over by the next start', async () => {
+  it('is taken over by the next start, and by other instances at once', async () => {
     const again = await startService({ ...env });
-    try {
+    const daysAhead = async () => {
       const { timestamp } = (await (await fetch(`${again.url}/health`)).json()) as { timestamp: string };
-      expect(Date.parse(timestamp)).toBeGreaterThan(Date.now() + 360 * 86_400_000);
+      return Math.floor((Date.parse(timestamp) - Date.now()) / 86_400_000);
+    };
+    try {
+      const before = await daysAhead();
+      expect(before).toBeGreaterThan(360);
+      const admin = await signIn('admin@example.com');
+      expectOk(await admin.post('/api/demo/clock', { advance: 'P10D' }));
+      expect(await daysAhead()).toBe(before + 10);
     } finally {
       await again.stop();
     }
