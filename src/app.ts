@@ -55,6 +55,8 @@ export function createApp(services: Services, options: AppOptions): Express {
   const routes = allRoutes(services, { demo: options.demo });
   const app = express();
   app.disable('x-powered-by');
+  // Answers are not to be kept by anybody, so nobody can ask whether theirs is still good.
+  app.disable('etag');
   app.set('trust proxy', config.trustProxyHops);
   const { metrics } = options;
   if (metrics) app.use(metrics.observe);

@@ -36,7 +36,8 @@ export class AuditArchive {
   async run(before: Date, path: string, now: Date): Promise<number> {
     const latest = new Date(now);
     latest.setUTCFullYear(latest.getUTCFullYear() - KEPT_YEARS);
-    if (before > latest) throw new Error(`Entries are kept ${KEPT_YEARS} years: name a day before ${latest.toISOString()}.`);
+    if (before > latest)
+      throw new Error(`Entries are kept ${KEPT_YEARS} years: name a day before ${latest.toISOString()}.`);
     return this.#database.transaction(async (tx) => {
       const file = await open(path, 'wx', 0o600);
       try {
@@ -49,7 +50,8 @@ export class AuditArchive {
           DELETE FROM user_audit_logs l USING audit_anchors a
            WHERE a.export_digest = ${digest} AND a.entity_type = l.entity_type AND a.entity_id = l.entity_id
              AND l.chain_index <= a.length`);
-        if (removed.count !== count) throw new Error(`${removed.count} entries would go, and ${count} were exported.`);
+        if (removed.count !== count)
+          throw new Error(`${removed.count} entries would go, and ${count} were exported.`);
         return count;
       } finally {
         await file.close();
@@ -65,7 +67,9 @@ export class AuditArchive {
   async #writeSignature(path: string, digest: string): Promise<void> {
     const file = await open(`${path}.sig`, 'wx', 0o600);
     try {
-      await file.writeFile(`${canonicalJson({ sha256: digest, ...this.#keys.sign(Buffer.from(digest, 'utf8')) })}\n`);
+      await file.writeFile(
+        `${canonicalJson({ sha256: digest, ...this.#keys.sign(Buffer.from(digest, 'utf8')) })}\n`,
+      );
       await file.sync();
     } finally {
       await file.close();
@@ -98,7 +102,12 @@ async function exportTo(
       hash.update(line);
       await file.write(line);
       count += 1;
-      const end = { entityType: link.entityType, entityId: link.entityId, length: link.chainIndex, hash: link.hash };
+      const end = {
+        entityType: link.entityType,
+        entityId: link.entityId,
+        length: link.chainIndex,
+        hash: link.hash,
+      };
       const last = ends.at(-1);
       if (last && last.entityType === end.entityType && last.entityId === end.entityId) ends.pop();
       ends.push(end);

@@ -49,7 +49,11 @@ export const verificationView = z
     valid: z.boolean().nullable(),
     entries: z.number().int().nullable(),
     chains: z.number().int().nullable(),
-    checkpoint: z.number().int().nullable().meta({ description: 'The newest signed checkpoint; null without one.' }),
+    checkpoint: z
+      .number()
+      .int()
+      .nullable()
+      .meta({ description: 'The newest signed checkpoint; null without one.' }),
     coveredEntries: z
       .number()
       .int()
@@ -79,4 +83,12 @@ export const viewVerification = (row: VerificationRow | undefined): AuditVerific
         coveredEntries: row.coveredEntries,
         firstFault: (row.firstFault as AuditVerification['firstFault']) ?? null,
       }
-    : { verifiedAt: null, valid: null, entries: null, chains: null, checkpoint: null, coveredEntries: null, firstFault: null };
+    : {
+        verifiedAt: null,
+        valid: null,
+        entries: null,
+        chains: null,
+        checkpoint: null,
+        coveredEntries: null,
+        firstFault: null,
+      };

@@ -72,9 +72,7 @@ export class ChainWalk {
     const key = chainKey(link.entityType, link.entityId);
     this.#seen.add(key);
     const removed = this.#anchors.get(key)?.length ?? 0;
-    this.#due = this.#milestones
-      .of(link.entityType, link.entityId)
-      .filter(({ length }) => length > removed);
+    this.#due = this.#milestones.of(link.entityType, link.entityId).filter(({ length }) => length > removed);
     this.#passed = removed;
   }
 
@@ -82,9 +80,14 @@ export class ChainWalk {
   #compare(link: ChainLink): void {
     const [next] = this.#due;
     if (next === undefined) {
-      const covered = (this.#milestones.of(link.entityType, link.entityId).at(-1)?.length ?? 0) >= link.chainIndex;
+      const covered =
+        (this.#milestones.of(link.entityType, link.entityId).at(-1)?.length ?? 0) >= link.chainIndex;
       if (!covered && Date.parse(link.createdAt) < this.#uncoveredSince)
-        this.#note(link, link.chainIndex, `It names a time before checkpoint ${this.#milestones.last?.number}, which does not hold it.`);
+        this.#note(
+          link,
+          link.chainIndex,
+          `It names a time before checkpoint ${this.#milestones.last?.number}, which does not hold it.`,
+        );
       return;
     }
     if (link.chainIndex < next.length) return;
@@ -114,11 +117,14 @@ export class ChainWalk {
       this.#note(last, chainIndex + 1, `The entry is missing: the chain has ${headLength}.`);
     else if (headLength < chainIndex)
       this.#note(last, headLength + 1, `The entry is not of the chain, which has ${headLength}.`);
-    else if (headHash !== last.hash)
-      this.#note(last, chainIndex, 'The head of the chain has another hash.');
+    else if (headHash !== last.hash) this.#note(last, chainIndex, 'The head of the chain has another hash.');
     const missing = this.#due.at(-1);
     if (missing)
-      this.#note(last, chainIndex + 1, `The entry is missing: checkpoint ${missing.checkpoint} holds ${missing.length}.`);
+      this.#note(
+        last,
+        chainIndex + 1,
+        `The entry is missing: checkpoint ${missing.checkpoint} holds ${missing.length}.`,
+      );
     this.#last = undefined;
     this.#due = [];
   }
@@ -155,17 +161,25 @@ export class ChainWalk {
 
   #entryFault(link: ChainLink, previous: ChainLink | undefined): string | null {
     const start = previous ?? this.#anchors.get(chainKey(link.entityType, link.entityId));
-    const before = previous?.chainIndex ?? this.#anchors.get(chainKey(link.entityType, link.entityId))?.length ?? 0;
+    const before =
+      previous?.chainIndex ?? this.#anchors.get(chainKey(link.entityType, link.entityId))?.length ?? 0;
     if (link.chainIndex !== before + 1)
       return `The entry before it is missing: number ${before + 1} was due.`;
     if (link.previousHash !== (start?.hash ?? CHAIN_START)) return 'It does not follow the entry before it.';
     // The number of a row only orders lists; within a chain it can only rise.
-    if (previous && link.sequence <= previous.sequence) return 'Its place in the table is before that of the entry before it.';
+    if (previous && link.sequence <= previous.sequence)
+      return 'Its place in the table is before that of the entry before it.';
     return hashOf(link) === link.hash ? null : 'Its content is not what its hash was made of.';
   }
 }
 
 /** As `recordAudit` hashed it: everything but the hash and the number that the database gave the row. */
-function hashOf({ sequence: _sequence, hash: _hash, headLength: _length, headHash: _head, ...entry }: ChainLink): string {
+function hashOf({
+  sequence: _sequence,
+  hash: _hash,
+  headLength: _length,
+  headHash: _head,
+  ...entry
+}: ChainLink): string {
   return hashEntry(entry);
 }

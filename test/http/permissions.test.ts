@@ -224,6 +224,84 @@ describe('who may do what', () => {
   );
 });
 
+describe('an admin of a moment ago', () => {
+  beforeAll(async () => {
+    // As the main app's schema may be, with Better Auth's plugins.
+    await cast.service
+      .sql`ALTER TABLE users ADD COLUMN banned boolean, ADD COLUMN two_factor_enabled boolean DEFAULT true`;
+    await cast.service.sql`ALTER TABLE sessions ADD COLUMN impersonated_by text`;
+    return async () => {
+      await cast.service.sql`ALTER TABLE users DROP COLUMN banned, DROP COLUMN two_factor_enabled`;
+      await cast.service.sql`ALTER TABLE sessions DROP COLUMN impersonated_by`;
+    };
+  });
+
+  const stranger = () => '401';
+  const ownOnly = (may: readonly Who[], key: string) =>
+    may.includes('self') && !key.includes(':userId') ? 'let in' : '403';
+
+  it.each<[string, (userId: string) => Promise<unknown>, (may: readonly Who[], key: string) => string]>([
+    [
+      'signed out: a stranger',
+      (id) => cast.service.sql`DELETE FROM sessions WHERE user_id = ${id}`,
+      stranger,
+    ],
+    [
+      'expired: a stranger',
+      (id) => cast.service.sql`UPDATE sessions SET expires_at = now() WHERE user_id = ${id}`,
+      stranger,
+    ],
+    [
+      'idle for long: a stranger',
+      (id) => cast.service.sql`
+        UPDATE session_activity SET last_seen_at = now() - interval '16 minutes'
+         WHERE session_id IN (SELECT id FROM sessions WHERE user_id = ${id})`,
+      stranger,
+    ],
+    [
+      'signed in for too long: a stranger',
+      (id) =>
+        cast.service.sql`UPDATE sessions SET created_at = now() - interval '13 hours' WHERE user_id = ${id}`,
+      stranger,
+    ],
+    [
+      'banned: a stranger',
+      (id) => cast.service.sql`UPDATE users SET banned = true WHERE id = ${id}`,
+      stranger,
+    ],
+    [
+      'impersonated: a stranger',
+      (id) => cast.service.sql`UPDATE sessions SET impersonated_by = 'somebody' WHERE user_id = ${id}`,
+      stranger,
+    ],
+    [
+      'without a second factor: nobody',
+      (id) => cast.service.sql`UPDATE users SET two_factor_enabled = false WHERE id = ${id}`,
+      () => '403',
+    ],
+    [
+      'demoted: a viewer',
+      (id) => cast.service.sql`UPDATE admin_users SET role = 'viewer' WHERE user_id = ${id}`,
+      (may) => (may.includes('viewer') ? 'let in' : '403'),
+    ],
+    [
+      'deactivated: a member',
+      (id) => cast.service.sql`UPDATE admin_users SET is_active = false WHERE user_id = ${id}`,
+      ownOnly,
+    ],
+    [
+      'no longer of the staff: a member',
+      (id) => cast.service.sql`DELETE FROM admin_users WHERE user_id = ${id}`,
+      ownOnly,
+    ],
+  ])('who is %s, at every route', async (_state, become, wanted) => {
+    const caller = await cast.service.newStaff('admin');
+    expectOk(await caller.get('/api/payouts'));
+    await become(caller.userId);
+    expect(await verdicts(() => caller)).toEqual(expected(wanted));
+  });
+});
+
 describe('a machine', () => {
   it('with the right scope gets in where the table says so, and nowhere else', async () => {
     const caller = await machine();
