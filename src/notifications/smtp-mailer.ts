@@ -126,10 +126,11 @@ function transportTo(
   return nodemailer.createTransport(options);
 }
 
-// 530, 534, 535, 538 (RFC 4954) are about signing in, and these texts of SendGrid's about the account.
+// 530, 534, 535, 538 (RFC 4954) are about signing in; these texts of SendGrid's are about the account or the moment,
+// whatever their code (Twilio's table of SMTP errors: 403 for a sender that is not verified, 451 for spent credits).
 const SIGN_IN_REPLIES = [530, 534, 535, 538];
 const ACCOUNT_FAULT =
-  /sender identity|unauthenticated sender|not authorized to send|maximum credits|credits exceeded/i;
+  /sender identity|unauthenticated sender|not authorized to send|maximum credits|credits exceeded|temporarily|try again later/i;
 
 /**
  * Permanent is only what the server said for good about this recipient or this message. A 5xx to the greeting,

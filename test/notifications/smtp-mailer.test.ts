@@ -52,6 +52,9 @@ describe('SMTP', () => {
     ['MAIL', '550 5.7.1 Sender not allowed', false],
     ['RCPT', '503 Bad sequence of commands', false],
     ['message', '550 The from address does not match a verified Sender Identity', false],
+    ['MAIL', '403 You are not authorized to send from that email address', false],
+    ['message', '451 Authentication failed: Maximum credits exceeded', false],
+    ['RCPT', '550 Temporarily blocked due to repeated bad requests', false],
   ] as const)('%s answered with %s: permanent %s', async (stage, reply, permanent) => {
     server.script = { replies: { [stage]: reply } };
     const refused = await refusal(to().send(mail()));

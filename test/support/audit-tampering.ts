@@ -216,7 +216,9 @@ export class TamperedLog {
     const hash = this.#chain(link).find(({ chainIndex }) => chainIndex === length)?.hash;
     await (hash === undefined
       ? tx.execute(sql`DELETE FROM audit_chains WHERE ${this.#ofChain(link)}`)
-      : tx.execute(sql`UPDATE audit_chains SET length = ${length}, hash = ${hash} WHERE ${this.#ofChain(link)}`));
+      : tx.execute(
+          sql`UPDATE audit_chains SET length = ${length}, hash = ${hash} WHERE ${this.#ofChain(link)}`,
+        ));
     return {
       kind: 'cut',
       detail: `${chainOf(link)} after ${length}`,
