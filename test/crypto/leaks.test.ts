@@ -73,7 +73,7 @@ beforeAll(async () => {
     stories.w9(story.name, { tin, ...changes });
 
   // The way that numbers are meant to go, with keys that keep the answers, and with every kind of fault.
-  for (const key of [{}, { 'idempotency-key': 'bank-1' }])
+  for (const key of [{}, { 'idempotency-key': 'bank-1' }] as Record<string, string>[])
     expectOk(await posted(member, bankInfo, bank(ACCOUNT), key));
   await posted(member, bankInfo, bank(SECOND_ACCOUNT), { 'idempotency-key': 'bank-1' });
   expectOk(await posted(member, bankInfo, bank(SECOND_ACCOUNT)));

@@ -172,6 +172,17 @@ SELECT 'message belongs to a payout', n.payout_id, format('%s %s', n.template, n
   FROM notifications n WHERE n.payout_id IS NOT NULL
    AND NOT EXISTS (SELECT 1 FROM payout_management p WHERE p.payout_id = n.payout_id)
 UNION ALL
+SELECT 'what was withheld is owed while the payment is out', t.payout_id,
+       format('attempt %s %s: withheld %s, owed %s', t.number, t.status, t.withheld_amount, coalesce(l.amount, 0))
+  FROM payment_attempts t
+  LEFT JOIN withholding_liabilities l ON l.payout_id = t.payout_id AND l.attempt = t.number AND l.reversed_at IS NULL
+ WHERE CASE WHEN t.status IN ('sent', 'completed') THEN t.withheld_amount ELSE 0 END <> coalesce(l.amount, 0)
+UNION ALL
+SELECT 'a liability is of a payment', l.payout_id, format('attempt %s', l.attempt)
+  FROM withholding_liabilities l
+ WHERE NOT EXISTS (SELECT 1 FROM payment_attempts t WHERE t.payout_id = l.payout_id AND t.number = l.attempt
+                    AND t.sent_date = l.liability_date)
+UNION ALL
 SELECT 'one W-9 counts', user_id::text, format('%s %s', count(*), status)
   FROM tax_forms WHERE form_type = 'W-9' AND status IN ('submitted', 'approved') GROUP BY user_id, status HAVING count(*) > 1
 UNION ALL

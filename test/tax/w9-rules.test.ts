@@ -1,7 +1,10 @@
 /** Sources: Form W-9 and its instructions (Rev. March 2024); SSA POMS RM 10201.035; IRM 3.13.5; IRS list of EIN prefixes. */
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  CERTIFICATION_TEXTS,
+  CERTIFICATION_VERSION,
   formattedTin,
   isTin,
   TIN_TYPES,
@@ -134,6 +137,21 @@ describe('a W-9', () => {
   it('of an individual has no exempt payee code (line 4: individuals are not exempt)', () => {
     expect(faultyFields({ exemptPayeeCode: '5' })).toEqual(['exemptPayeeCode']);
     expect(faultyFields({ taxClassification: 'trust_estate', exemptPayeeCode: '13' })).toEqual([]);
+  });
+
+  it('of an individual has no FATCA code either (line 4: "codes apply only to certain entities, not individuals")', () => {
+    expect(faultyFields({ fatcaExemptionCode: 'A' })).toEqual(['fatcaExemptionCode']);
+    expect(faultyFields({ taxClassification: 'trust_estate', fatcaExemptionCode: 'M' })).toEqual([]);
+  });
+
+  it('is signed under a text that is kept by its version (part II, Certification)', () => {
+    const text = CERTIFICATION_TEXTS[CERTIFICATION_VERSION] ?? [];
+    expect(text).toHaveLength(5);
+    expect(text[0]).toMatch(/^Under penalties of perjury/);
+    expect(text[2]).toMatch(/^2\. I am not subject to backup withholding/);
+    // Whoever signed it, signed these very words.
+    const hash = createHash('sha256').update(JSON.stringify(text)).digest('hex');
+    expect([CERTIFICATION_VERSION, hash.slice(0, 16)]).toEqual(['W-9 Rev. March 2024', '89e972c89f7927af']);
   });
 
   it('names the field of a TIN that cannot be, and never repeats the number', () => {

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Vault } from '../../src/crypto/envelope.ts';
+import { createMasterKeys } from '../../src/crypto/master-keys.ts';
+import { CERTIFICATION_TEXTS } from '../../src/tax/w9-rules.ts';
 import type { Caller } from '../support/caller.ts';
 import { expectOk, startCast, Stories, type Cast, type Story } from '../support/stories.ts';
 
@@ -64,11 +67,30 @@ describe('submitting a W-9', () => {
           signedDate: '2026-11-20',
           notSubjectToBackupWithholding: true,
           ipAddress: '127.0.0.1',
+          signedAt: '2026-11-20T12:00:00.000Z',
           textVersion: 'W-9 Rev. March 2024',
         },
       },
     });
     expect(await stories.statusOf(story.payoutId)).toBe('pending_tax_info');
+  });
+
+  it('seals the whole form as it was signed, with its TIN and the words of the certification', async () => {
+    const story = await stories.withBank();
+    const formId = await submitted(story);
+    const row = await formOf(formId);
+    const vault = new Vault(createMasterKeys({ keys: [Buffer.alloc(32, 7).toString('base64')] }));
+    const signed = JSON.parse(
+      await vault.open(
+        { envelope: row?.['envelope'], keyId: row?.['key_id'] },
+        { table: 'tax_forms', column: 'envelope', row: formId, version: 1 },
+      ),
+    );
+    expect(signed).toEqual({
+      ...row?.['w9'],
+      tin: TIN_DIGITS,
+      certificationText: CERTIFICATION_TEXTS['W-9 Rev. March 2024'],
+    });
   });
 
   it('tells everybody who may review it, and not the member', async () => {
@@ -151,6 +173,7 @@ describe('the rules of the form', () => {
     ['line 3a: C, S or P is for an LLC only', { llcClassification: 'C' }, 'body.llcClassification'],
     ['line 4: individuals are not exempt', { exemptPayeeCode: '1' }, 'body.exemptPayeeCode'],
     ['line 4: exempt payee codes are 1 to 13', { exemptPayeeCode: '14' }, 'body.exemptPayeeCode'],
+    ['line 4: FATCA codes are not for individuals', { fatcaExemptionCode: 'A' }, 'body.fatcaExemptionCode'],
     ['line 4: FATCA codes are A to M', { fatcaExemptionCode: 'N' }, 'body.fatcaExemptionCode'],
     ['line 5: a street', address({ line1: '' }), 'body.address.line1'],
     ['line 6: a state of two letters', address({ state: 'Illinois' }), 'body.address.state'],
