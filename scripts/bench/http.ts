@@ -1,0 +1,167 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createHmac, randomBytes } from 'node:crypto';
+import { Agent, get } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import postgres from 'postgres';
+import { readCandidates } from '../../src/queue/queue-store.ts';
+import type { DataSet } from './data.ts';
+import { statementOf } from './queue-reads.ts';
+import { median, quantile } from './timing.ts';
+
+export interface HttpTimes {
+  /** Requests a second of ours as a share of bare Express with the same query. */
+  share: number;
+  /** 95th percentiles in milliseconds: ours, and bare Express. */
+  p95at8: [number, number];
+  p95at50: [number, number];
+  /** Of the service's process at the end, in MiB. */
+  memory: number;
+}
+
+const HEAP_MB = 256;
+const ROUNDS = 3;
+
+/** The service as it is started, with little memory, against bare Express; each in turn, several times. */
+export async function measureHttp(data: DataSet, folder: string, secondsEach: number): Promise<HttpTimes> {
+  const secret = randomBytes(32).toString('hex');
+  const token = await signIn(data.url, secret);
+  const port = await freePort();
+  const environment = {
+    ...process.env,
+    DATABASE_URL: data.url,
+    NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}`,
+  };
+  const service = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    env: {
+      ...environment,
+      PORT: String(port),
+      DATA_DIR: join(folder, 'service'),
+      BETTER_AUTH_SECRET: secret,
+      BUSINESS_LAUNCH_DATE: '2024-01-01',
+      RATE_LIMIT_STAFF: '0',
+      RATE_LIMIT_ADDRESS: '0',
+      JOBS: 'false',
+      LOG_LEVEL: 'info',
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const bare = spawn(process.execPath, ['--import', 'tsx', 'scripts/bench/bare-express.ts'], {
+    env: {
+      ...environment,
+      BENCH_STATEMENT: JSON.stringify(statementOf((reader) => readCandidates(reader, { limit: 11 }))),
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const barePort = await firstLine(bare);
+    const ours = {
+      url: `http://127.0.0.1:${port}/api/payouts/eligible-members?limit=10`,
+      headers: { authorization: `Bearer ${token}` },
+    };
+    const floor = { url: `http://127.0.0.1:${barePort}/`, headers: {} };
+    await answers(ours);
+    await answers(floor);
+    await load(ours, 8, 2);
+    await load(floor, 8, 2);
+    const shares: number[] = [];
+    const at8: [number[], number[]] = [[], []];
+    const at50: [number[], number[]] = [[], []];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const [our8, bare8] = [await load(ours, 8, secondsEach), await load(floor, 8, secondsEach)];
+      const [our50, bare50] = [await load(ours, 50, secondsEach), await load(floor, 50, secondsEach)];
+      shares.push(our8.length / bare8.length, our50.length / bare50.length);
+      at8[0].push(quantile(our8, 0.95));
+      at8[1].push(quantile(bare8, 0.95));
+      at50[0].push(quantile(our50, 0.95));
+      at50[1].push(quantile(bare50, 0.95));
+    }
+    return {
+      share: median(shares),
+      p95at8: [median(at8[0]), median(at8[1])],
+      p95at50: [median(at50[0]), median(at50[1])],
+      memory: await residentMemory(service),
+    };
+  } finally {
+    service.kill();
+    bare.kill();
+  }
+}
+
+/** A session as a sign-in leaves it, of the staff in the data. */
+async function signIn(url: string, secret: string): Promise<string> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    const token = randomBytes(24).toString('hex');
+    await sql`INSERT INTO sessions (user_id, token, expires_at)
+      SELECT id, ${token}, now() + interval '1 day' FROM users WHERE email = 'staff@example.com'`;
+    return `${token}.${createHmac('sha256', secret).update(token).digest('base64')}`;
+  } finally {
+    await sql.end();
+  }
+}
+
+interface Target {
+  url: string;
+  headers: Record<string, string>;
+}
+
+/** Keeps so many connections busy for so long; the time of each answer in milliseconds. */
+async function load(target: Target, connections: number, seconds: number): Promise<number[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  const deadline = performance.now() + seconds * 1000;
+  const all: number[] = [];
+  try {
+    await Promise.all(
+      Array.from({ length: connections }, async () => {
+        while (performance.now() < deadline) {
+          const began = performance.now();
+          const status = await ask(target, agent);
+          if (status !== 200) throw new Error(`${target.url} answered ${status}.`);
+          all.push(performance.now() - began);
+        }
+      }),
+    );
+  } finally {
+    agent.destroy();
+  }
+  return all;
+}
+
+const ask = ({ url, headers }: Target, agent?: Agent): Promise<number> =>
+  new Promise((resolve, reject) => {
+    get(url, { headers, ...(agent ? { agent } : {}) }, (response) => {
+      response.resume();
+      response.once('end', () => resolve(response.statusCode ?? 0));
+    }).once('error', reject);
+  });
+
+async function answers(target: Target): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    if ((await ask(target).catch(() => 0)) === 200) return;
+    await sleep(200);
+  }
+  throw new Error(`${target.url} does not answer.`);
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+const firstLine = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve, reject) => {
+    child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
+    child.once('exit', (code) => reject(new Error(`It ended with ${code}.`)));
+  });
+
+/** From /proc where there is one; the heap's limit bounds the rest. */
+async function residentMemory(child: ChildProcess): Promise<number> {
+  const { readFile } = await import('node:fs/promises');
+  const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
+  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024);
+}
