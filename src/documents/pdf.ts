@@ -87,7 +87,14 @@ function renderOnce(draw: (sheet: PdfSheet) => void, meta: PdfMeta): Promise<Buf
     draw(sheet);
     root.end();
     drawFurniture(doc, sheet, meta);
-    doc.end();
+    // Embedding the fonts is a third of the work: whoever waits on this process comes in between.
+    setImmediate(() => {
+      try {
+        doc.end();
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
   });
 }
 
