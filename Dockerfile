@@ -24,8 +24,11 @@ COPY package.json ./
 COPY drizzle ./drizzle
 COPY templates ./templates
 COPY assets ./assets
-# Not the owner of these files: the service cannot change its own code.
+# Not the owner of these files: the service cannot change its own code. It writes nothing but DATA_DIR outside
+# production, so the root file system may be read-only.
 USER node
+ENV DATA_DIR=/tmp/payout-service
+STOPSIGNAL SIGTERM
 EXPOSE 3002
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]

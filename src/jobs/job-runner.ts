@@ -9,6 +9,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { runInContext } from '../kernel/request-context.ts';
+import { traced } from '../kernel/tracing.ts';
 import { alertStaff } from '../notifications/alert-staff.ts';
 import { everyInstance, type JobElection } from './job-election.ts';
 import { InstanceStops, JobLease, JobTooSlow } from './job-lease.ts';
@@ -229,7 +230,7 @@ export class JobRunner {
     };
     const work = async (): Promise<End> => ({
       status: 'succeeded',
-      result: await job.run(actor, context),
+      result: await traced(`job ${job.name}`, 'consumer', {}, () => job.run(actor, context)),
     });
     if (job.enclosed) {
       return this.#database.enclose(async (tx) => {

@@ -5,6 +5,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
+import { traced } from '../kernel/tracing.ts';
 import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
 import { composeMail } from './compose-mail.ts';
 import { tellOfDeadMail } from './dead-letters.ts';
@@ -138,7 +139,12 @@ export class NotificationService {
     return { taken: mails.length, begun };
   }
 
-  async #attempt({ notification, isLast }: Attempt): Promise<void> {
+  #attempt(attempt: Attempt): Promise<void> {
+    const { template } = attempt.notification;
+    return traced('deliver message', 'consumer', { template }, () => this.#deliverOne(attempt));
+  }
+
+  async #deliverOne({ notification, isLast }: Attempt): Promise<void> {
     try {
       crashPoint('message-taken');
       const { reader } = this.#database;
@@ -148,7 +154,7 @@ export class NotificationService {
         from: this.#settings.from,
       });
       crashPoint('message-rendered');
-      await this.#mailer.send(mail);
+      await traced('send mail', 'client', {}, () => this.#mailer.send(mail));
       crashPoint('message-handed-over');
     } catch (error) {
       this.#logger.warn('A message was not delivered.', {
