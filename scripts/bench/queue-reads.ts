@@ -52,7 +52,7 @@ export async function measureReads({ url, members }: DataSet): Promise<ReadTimes
     const sums = await inTurn(sql, runs, PLAIN_SUMS, [statementOf(readTotals)]);
     same(
       'top 10',
-      top.rows.map((row) => [row['user_id'], Number(row['queue_position'])]),
+      top.rows.map((row): [string, number] => [String(row['user_id']), Number(row['queue_position'])]),
       ours.map((member) => [member.userId, member.queuePosition]),
     );
     same('position', Number(position.rows[0]?.['queue_position']), found?.queuePosition);

@@ -26,7 +26,7 @@ export interface ChaosResult {
 }
 
 const ALL = ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'] as const;
-const rollBack = Symbol('roll back');
+const rollBack = new Error('rolled back');
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const sql = postgres(options.url, {
