@@ -1,84 +1,116 @@
 /**
  * `npm run soak [-- sequences [seed]]`: many sequences of commands against the model of a payout's life, on a
- * throw-away PostgreSQL of its own. Prints what was reached; ends with an error at the first divergence.
+ * throw-away PostgreSQL of its own, by as many processes as there are processors, or as `--workers=n` says. Prints what
+ * was reached, also when it is stopped; ends with an error at the first divergence.
  */
+import { fork, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import { parseArgs } from 'node:util';
 import { discardEmbeddedServer, startEmbeddedServer } from '../src/db/embedded-server.ts';
 import { migrateUp } from '../src/db/migrations.ts';
-import { sequences } from '../test/model/commands.ts';
-import { Coverage, ModelWorld } from '../test/model/model-world.ts';
 import { MOVES, REFUSALS } from '../test/model/payout-model.ts';
 import { makeTestFolder } from '../test/support/cluster.ts';
 import { createDatabase } from '../test/support/databases.ts';
+import type { Batch, BatchResult } from './soak/soak-batch.ts';
 
-const LANES = 4;
 /** A database serves so many sequences: the invariants look at all that is in it. */
 const BATCH = 240;
-/** Commands that follow a sequence's beginning, at most. */
-const LONGEST = 16;
 const TEMPLATE = 'payout_template';
 
-const wanted = Number(process.argv[2] ?? 20_000);
-const seed = Number(process.argv[3] ?? randomInt(2 ** 31));
-if (!Number.isInteger(wanted) || wanted < 1 || !Number.isInteger(seed)) {
-  console.error('Use: npm run soak [-- <sequences> [<seed>]]');
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { workers: { type: 'string', default: String(availableParallelism()) } },
+});
+const wanted = Number(positionals[0] ?? 20_000);
+const seed = Number(positionals[1] ?? randomInt(2 ** 31));
+const workers = Number(values.workers);
+if (![wanted, seed, workers].every(Number.isInteger) || wanted < 1 || workers < 1) {
+  console.error('Use: npm run soak [-- <sequences> [<seed>] [--workers=<n>]]');
   process.exit(1);
 }
 
-const startedAt = Date.now();
-const seconds = () => Math.round((Date.now() - startedAt) / 1000);
-const coverage = new Coverage();
+const began = performance.now();
+const seconds = () => Math.round((performance.now() - began) / 1000);
+const total = {
+  sequences: 0,
+  commands: 0,
+  moves: new Map<string, number>(),
+  refusals: new Map<string, number>(),
+  divergences: [] as string[],
+};
+let isStopped = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (isStopped = true));
+
+const batches: Batch[] = [];
+for (let dealt = 0; dealt < wanted; dealt += BATCH)
+  batches.push({ seed: seed + dealt, sequences: Math.min(BATCH, wanted - dealt) });
+
 const folder = await makeTestFolder();
 const dataDirectory = join(folder, 'postgres');
 const password = randomBytes(16).toString('hex');
 const server = await startEmbeddedServer({ dataDirectory, password, durable: false, maxConnections: 200 });
-const divergences: unknown[] = [];
-console.log(`${wanted} sequences, seed ${seed}.`);
+console.log(`${wanted} sequences, seed ${seed}, ${workers} processes.`);
 try {
-  const url = server.url('postgres');
-  await createDatabase(url, TEMPLATE);
+  await createDatabase(server.url('postgres'), TEMPLATE);
   await migrateUp(server.url(TEMPLATE));
-  for (let done = 0; done < wanted && divergences.length === 0; done += BATCH) {
-    await runBatch({ url, templateDatabase: TEMPLATE }, Math.min(BATCH, wanted - done), seed + done);
-    console.log(`${coverage.sequences} sequences, ${coverage.steps} commands, ${seconds()} s`);
-  }
+  await Promise.all(Array.from({ length: Math.min(workers, batches.length) }, () => work()));
 } finally {
   await server.stop();
   if (await discardEmbeddedServer(dataDirectory)) await rm(folder, { recursive: true, force: true });
 }
 report();
 
-async function runBatch(
-  cluster: { url: string; templateDatabase: string },
-  size: number,
-  batchSeed: number,
-): Promise<void> {
-  const world = await ModelWorld.start({ lanes: LANES, cluster, coverage });
+/** One process, with one batch after the other, until there are none, somebody stops us, or the model is wrong. */
+async function work(): Promise<void> {
+  const worker = fork(
+    join(import.meta.dirname, 'soak', 'soak-worker.ts'),
+    [server.url('postgres'), TEMPLATE],
+    // Ctrl-C reaches the whole group: the workers end with us, when their batch has.
+    { execArgv: ['--import', 'tsx'], detached: true },
+  );
   try {
-    const lanes = Array.from({ length: Math.min(LANES, size) }, (_, lane) => {
-      const numRuns = Math.floor(size / LANES) + (lane < size % LANES ? 1 : 0);
-      const property = fc.asyncProperty(sequences(LONGEST), (sequence) => world.run(lane, sequence));
-      return fc.assert(property, { seed: batchSeed + lane, numRuns });
-    });
-    for (const outcome of await Promise.allSettled(lanes))
-      if (outcome.status === 'rejected') divergences.push(outcome.reason);
+    for (let batch = next(); batch; batch = next()) count(await resultOf(worker, batch));
   } finally {
-    await world.stop();
+    worker.disconnect();
   }
 }
 
+function next(): Batch | undefined {
+  return isStopped || total.divergences.length > 0 ? undefined : batches.shift();
+}
+
+async function resultOf(worker: ChildProcess, batch: Batch): Promise<BatchResult> {
+  worker.send(batch);
+  const ended = once(worker, 'exit').then(() => {
+    throw new Error('A process of the soak has died.');
+  });
+  const [result] = (await Promise.race([once(worker, 'message'), ended])) as [BatchResult];
+  ended.catch(() => undefined);
+  return result;
+}
+
+function count(result: BatchResult): void {
+  total.sequences += result.sequences;
+  total.commands += result.commands;
+  for (const name of ['moves', 'refusals'] as const)
+    for (const [what, times] of result[name]) total[name].set(what, (total[name].get(what) ?? 0) + times);
+  total.divergences.push(...result.divergences);
+  console.log(`${total.sequences} sequences, ${total.commands} commands, ${seconds()} s`);
+}
+
 function report(): void {
-  for (const divergence of divergences) console.error(divergence);
-  print('Moves', MOVES, coverage.moves);
-  print('Refusals', Object.keys(REFUSALS), coverage.refusals);
-  console.log(`Sequences:   ${coverage.sequences}`);
-  console.log(`Commands:    ${coverage.steps}`);
-  console.log(`Divergences: ${divergences.length}`);
+  for (const divergence of total.divergences) console.error(divergence);
+  print('Moves', MOVES, total.moves);
+  print('Refusals', Object.keys(REFUSALS), total.refusals);
+  console.log(`Sequences:   ${total.sequences}`);
+  console.log(`Commands:    ${total.commands}`);
+  console.log(`Divergences: ${total.divergences.length}`);
   console.log(`Duration:    ${seconds()} s`);
-  if (divergences.length > 0) process.exitCode = 1;
+  if (total.divergences.length > 0 || total.sequences < wanted) process.exitCode = 1;
 }
 
 function print(title: string, names: readonly string[], counts: ReadonlyMap<string, number>): void {

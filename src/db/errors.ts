@@ -62,6 +62,21 @@ const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
   approvals_complete: ['INVALID_STATE', 'The payout has the approvals that it needs.'],
   payout_move: ['INVALID_STATE', 'The payout cannot make this move.'],
   payment_attempts_one_live: ['INVALID_STATE', 'The payout already has a live payment attempt.'],
+  award_unfunded: ['NO_FUNDED_SLOT', 'Revenue does not fund another payout.'],
+  payout_tenure: ['INVALID_WINNER', 'The member is in another tenure by now.'],
+  staff_only: ['FORBIDDEN', 'Your role does not allow this any more.'],
+  rejection_stands: ['INVALID_STATE', 'The payout was rejected.'],
+  attempt_not_due: ['INVALID_STATE', 'No payment of this payout is due.'],
+  attempt_account: ['INVALID_STATE', 'The bank details have changed meanwhile. Make new instructions.'],
+  tax_forms_one_w9_to_review: ['INVALID_STATE', 'Another W-9 of the member has just come in. Look again.'],
+  tax_forms_one_approved_w9: [
+    'INVALID_STATE',
+    'Another W-9 of the member has just been approved. Look again.',
+  ],
+  tax_forms_one_live_1099: [
+    'INVALID_STATE',
+    'A 1099 of this payee and year has just been issued. Look again.',
+  ],
   job_runs_one_running: ['ALREADY_RUNNING', 'The job is running already. Wait for it to end.'],
 };
 

@@ -32,6 +32,7 @@ describe('the life of a payout', () => {
     );
     for (const outcome of await Promise.allSettled(lanes))
       if (outcome.status === 'rejected') throw outcome.reason as Error;
+    await world.checkInvariants();
     const { coverage } = world;
     expect(coverage.sequences).toBe(SEQUENCES);
     expect(MOVES.filter((move) => !coverage.moves.has(move))).toEqual([]);

@@ -453,12 +453,16 @@ describe('plain SQL as the service’s own role', () => {
     });
 
     /** A payout as the selector would insert it, with one thing changed. */
+    let other: Caller;
+    beforeAll(async () => {
+      other = await cast.service.newMember();
+    });
     const copied = (changes: Record<string, unknown>) => (sql: Sql) =>
       sql`INSERT INTO payout_management SELECT (jsonb_populate_record(p, ${sql.json({
         id: randomUUID(),
         payout_id: 'PO-2026-AAAAAAAA',
         funding_tranche: 9999,
-        tenure_number: 99,
+        user_id: other.userId,
         ...changes,
       } as never)})).* FROM payout_management p WHERE payout_id = ${story.payoutId}`;
 
@@ -470,12 +474,12 @@ describe('plain SQL as the service’s own role', () => {
     });
 
     it('alone on its tranche and in its tenure', async () => {
-      const [row] = await cast.service.sql`SELECT funding_tranche, tenure_number FROM payout_management
+      const [row] = await cast.service.sql`SELECT funding_tranche, user_id FROM payout_management
         WHERE payout_id = ${story.payoutId}`;
       expect(await attempt(copied({ funding_tranche: row?.['funding_tranche'] }))).toBe(
         'payout_management_one_payout_per_tranche',
       );
-      expect(await attempt(copied({ tenure_number: row?.['tenure_number'] }))).toBe(
+      expect(await attempt(copied({ user_id: row?.['user_id'] }))).toBe(
         'payout_management_one_win_per_tenure',
       );
     });
@@ -488,9 +492,10 @@ describe('plain SQL as the service’s own role', () => {
     /** The next attempt, as the freezer would insert it. */
     const next = (sql: Sql, { payoutId }: Story, adminId: number) => sql`
       INSERT INTO payment_attempts (payout_id, number, status, payment_method, net_amount, withheld_amount,
-        instructions_hash, payee_name, generated_by, generated_at)
-      SELECT payout_id, max(number) + 1, 'ready', 'ach', 99700, 0, 'hash', 'Somebody', ${adminId}, now()
-        FROM payment_attempts WHERE payout_id = ${payoutId} GROUP BY payout_id`;
+        instructions_hash, payee_name, bank_details_version, bank_fingerprint, w9_form_id, generated_by, generated_at)
+      SELECT payout_id, number + 1, 'ready', 'ach', 99700, 0, 'hash', 'Somebody', bank_details_version, bank_fingerprint,
+             w9_form_id, ${adminId}, now()
+        FROM payment_attempts WHERE payout_id = ${payoutId} ORDER BY number DESC LIMIT 1`;
 
     it('from being sent by its generator or its payee', async () => {
       const story = await stories.ready();
@@ -519,7 +524,7 @@ describe('plain SQL as the service’s own role', () => {
 
     it('alone while it is live', async () => {
       const story = await stories.ready();
-      expect(await attempt((sql) => next(sql, story, cast.admin2.adminId))).toBe('payment_attempts_one_live');
+      expect(await attempt((sql) => next(sql, story, cast.admin2.adminId))).toBe('attempt_not_due');
     });
 
     it('as it was frozen, and for ever', async () => {
@@ -536,7 +541,7 @@ describe('plain SQL as the service’s own role', () => {
       const story = await stories.sent();
       const fail = (sql: Sql) => sql`UPDATE payment_attempts
         SET status = 'failed', failed_by = ${cast.admin.adminId} WHERE payout_id = ${story.payoutId}`;
-      expect(await attempt(fail)).toBe('payment_attempts_sent_failure_has_evidence');
+      expect(await attempt(fail)).toBe('attempt_evidence');
     });
   });
 

@@ -1,5 +1,5 @@
 /**
- * Guards taken away one at a time, each on a database of its own: the guard refuses a statement; without it the very
+ * Guards taken away one at a time: the guard refuses a statement; without it the very
  * same statement goes through, and invariants.sql finds the damage. So it is this guard that stops it.
  */
 import { randomBytes } from 'node:crypto';
@@ -17,7 +17,7 @@ let cast: Cast;
 let stories: Stories;
 /** Payouts by what has become of them; of the failed and the retried one, `finance2` recorded the failure. */
 let told: Record<
-  'pending' | 'half' | 'approved' | 'ready' | 'sent' | 'failed' | 'retried' | 'toStaff',
+  'pending' | 'half' | 'approved' | 'changed' | 'ready' | 'sent' | 'failed' | 'retried' | 'toStaff' | 'held',
   Story
 >;
 let free: Caller[];
@@ -41,13 +41,20 @@ beforeAll(async () => {
     return story;
   };
   const half = await stories.initiated();
-  await cast.admin2.post(on(half.payoutId, 'approve'));
+  await cast.admin2.post(on(half.payoutId, 'approve'), {}, keyed('kept-for-ever'));
+  const changed = await stories.payable();
+  const another = stories.bankInfo(changed.name, '999900001111');
+  await changed.member.post(`/api/members/${changed.member.userId}/bank-info`, another);
+  const held = await stories.approved();
+  await cast.admin.post(on(held.payoutId, 'hold'), { reason: 'Wait.' });
   const retried = await failed();
   await cast.finance.post(on(retried.payoutId, 'generate-instructions'));
   told = {
     pending: await stories.initiated(),
     half,
     approved: await stories.payable(),
+    changed,
+    held,
     ready: await stories.ready(),
     sent: await stories.sent(),
     failed: await failed(),
@@ -68,14 +75,16 @@ afterEach(async () => {
 afterAll(() => dropDatabase(clusterUrl, source));
 
 /** A copy of the database in which the stories were told, and the owner's connection to it. */
-async function copy(): Promise<{ url: string; sql: postgres.Sql }> {
+async function copy(): Promise<{ url: string; sql: postgres.Sql; close: () => Promise<void> }> {
   const name = newName();
   await createDatabase(clusterUrl, name, source);
-  opened.push(() => dropDatabase(clusterUrl, name));
   const url = databaseUrl(clusterUrl, name);
   const sql = postgres(url, { max: 2, onnotice: () => {} });
-  opened.push(() => sql.end());
-  return { url, sql };
+  const close = async () => {
+    await sql.end();
+    await dropDatabase(clusterUrl, name);
+  };
+  return { url, sql, close };
 }
 
 /** Another instance of the service, on a copy. Whoever was signed in is so there too. */
@@ -94,10 +103,27 @@ interface Guard {
   refusal: string;
   /** Taken away beforehand, where another guard stands before this one. */
   before?: string;
-  remove: string;
+  remove?: string;
   /** The rule of invariants.sql that sees what has happened. */
   damage: string;
+  /** Set for a guard of 0002: it stands beside those of 0001. Otherwise all of 0002 are taken away beforehand. */
+  second?: keyof typeof SECOND_LINE;
 }
+
+/** The triggers of drizzle/0002_no_dollar_twice.sql, by their tables. */
+const SECOND_LINE = {
+  payout_award_guard: ['payout_management'],
+  payout_round_guard: ['payout_management'],
+  payout_account_guard: ['payout_management'],
+  approver_guard: ['payout_approvals'],
+  payment_attempt_terms_guard: ['payment_attempts'],
+  payout_whole: ['payout_management', 'payment_attempts', 'payout_approvals'],
+  idempotency_guard: ['idempotency_keys'],
+} as const;
+const drop = (...names: (keyof typeof SECOND_LINE)[]): string =>
+  names.flatMap((name) => SECOND_LINE[name].map((table) => `DROP TRIGGER ${name} ON ${table}`)).join('; ');
+const otherThan = (name: Guard['second']): string =>
+  drop(...(Object.keys(SECOND_LINE) as (keyof typeof SECOND_LINE)[]).filter((other) => other !== name));
 
 const service = 'payout_service' as const;
 const id = (story: keyof typeof told) => `payout_id = '${told[story].payoutId}'`;
@@ -110,9 +136,9 @@ const elsewhere = () => ({ user_id: free[0]?.userId, funding_tranche: 29 });
 const change = (story: keyof typeof told, columns: string): string =>
   `UPDATE payout_management SET ${columns} WHERE ${id(story)}`;
 const newVersion = 'version = version + 1';
-const decision = (story: keyof typeof told, adminId: number, round = 1): string =>
-  `INSERT INTO payout_approvals (payout_id, round, admin_id, decision, decided_at, approved_hash)
-   VALUES ('${told[story].payoutId}', ${round}, ${adminId}, 'approved', now(), 'x')`;
+const decision = (story: keyof typeof told, adminId: number, said = 'approved'): string =>
+  `INSERT INTO payout_approvals (payout_id, round, admin_id, decision, reason, decided_at, approved_hash)
+   VALUES ('${told[story].payoutId}', 1, ${adminId}, '${said}', 'Why not.', now(), 'x')`;
 /** Another attempt, like the last one of the payout but for these columns. */
 const newAttempt = (story: keyof typeof told, changes: Record<string, unknown>): string =>
   `INSERT INTO payment_attempts SELECT (jsonb_populate_record(t, jsonb_build_object('id', gen_random_uuid(), 'status', 'ready',
@@ -124,6 +150,8 @@ const changeAttempt = (story: keyof typeof told, columns: string): string =>
 const NO_PAYOUT_GUARD = 'DROP TRIGGER payout_guard ON payout_management';
 const NO_APPROVAL_GUARD = 'DROP TRIGGER payout_approval_guard ON payout_approvals';
 const NO_ATTEMPT_GUARD = 'DROP TRIGGER payment_attempt_guard ON payment_attempts';
+const NO_ACCOUNT_GUARD = 'DROP TRIGGER bank_details_guard ON bank_details';
+const noTruncateGuard = (table: string, name: string) => `DROP TRIGGER ${name}_guard_truncate ON ${table}`;
 const NO_AUDIT_GUARD = 'DROP TRIGGER audit_guard ON user_audit_logs';
 const without = (table: string, constraint: string) => `ALTER TABLE ${table} DROP CONSTRAINT ${constraint}`;
 
@@ -408,30 +436,331 @@ const GUARDS: Guard[] = [
     remove: 'GRANT UPDATE ON user_audit_logs TO payout_service',
     damage: 'payout is what was created',
   },
+  {
+    name: 'where a payout was held from stays',
+    as: service,
+    statement: () => change('held', `held_from = 'payment_failed', ${newVersion}`),
+    refusal: 'resume_where_held',
+    remove: NO_PAYOUT_GUARD,
+    damage: 'held from where it was',
+  },
+  {
+    name: 'a payout is held from where it is',
+    as: service,
+    statement: () =>
+      change('approved', `status = 'requires_manual_review', held_from = 'payment_failed', ${newVersion}`),
+    refusal: 'resume_where_held',
+    remove: NO_PAYOUT_GUARD,
+    damage: 'held from where it was',
+  },
+  {
+    name: 'nothing is completed without a completed attempt',
+    as: service,
+    statement: () => change('sent', `status = 'completed', ${newVersion}`),
+    refusal: 'attempt_missing',
+    remove: NO_PAYOUT_GUARD,
+    damage: 'attempt fits the status',
+  },
+  {
+    name: 'nothing has failed while its attempt is live',
+    as: service,
+    statement: () => change('sent', `status = 'payment_failed', ${newVersion}`),
+    refusal: 'attempt_missing',
+    remove: NO_PAYOUT_GUARD,
+    damage: 'attempt fits the status',
+  },
+  {
+    name: 'what was paid stays',
+    as: service,
+    statement: () =>
+      change('sent', `net_amount = net_amount - 1, withheld_amount = withheld_amount + 1, ${newVersion}`),
+    refusal: 'payout_frozen',
+    remove: NO_PAYOUT_GUARD,
+    damage: 'attempt pays what the payout says',
+  },
+  {
+    name: 'who sent stays',
+    as: service,
+    statement: () => changeAttempt('sent', `sent_by = ${cast.admin2.adminId}`),
+    refusal: 'attempt_frozen',
+    remove: NO_ATTEMPT_GUARD,
+    damage: 'who did it is who was audited',
+  },
+  {
+    name: 'who recorded the failure stays',
+    as: service,
+    statement: () => `UPDATE payment_attempts SET failed_by = ${cast.admin2.adminId} WHERE ${id('failed')}`,
+    refusal: 'attempt_frozen',
+    remove: NO_ATTEMPT_GUARD,
+    damage: 'who did it is who was audited',
+  },
+  {
+    name: 'given bank details stay',
+    as: service,
+    statement: () => `UPDATE bank_details SET account_last4 = '6666' WHERE ${id('approved')}`,
+    refusal: 'bank_details_frozen',
+    remove: NO_ACCOUNT_GUARD,
+    damage: 'account in force is the newest',
+  },
+  {
+    name: 'the attempts are not emptied',
+    as: 'owner',
+    statement: () => 'TRUNCATE payment_attempts CASCADE',
+    refusal: 'audit_append_only',
+    remove: noTruncateGuard('payment_attempts', 'attempts'),
+    damage: 'attempt fits the status',
+  },
+  {
+    name: 'the decisions are not emptied',
+    as: 'owner',
+    statement: () => 'TRUNCATE payout_approvals',
+    refusal: 'audit_append_only',
+    remove: noTruncateGuard('payout_approvals', 'approvals'),
+    damage: 'workflow is the decisions',
+  },
+  {
+    name: 'an award is funded',
+    as: service,
+    statement: () => newPayout({ ...elsewhere(), amount: 9_000_000, net_amount: 8_999_700 }),
+    refusal: 'award_unfunded',
+    second: 'payout_award_guard',
+    damage: 'awarded within revenue',
+  },
+  {
+    name: 'a member does not win in a tenure to come',
+    as: service,
+    statement: () => newPayout({ funding_tranche: 29, tenure_number: 7 }),
+    refusal: 'payout_tenure',
+    second: 'payout_award_guard',
+    damage: 'tenure is one that the member has reached',
+  },
+  {
+    name: 'a viewer does not initiate',
+    as: service,
+    statement: () => newPayout({ ...elsewhere(), initiated_by: cast.viewer.adminId }),
+    refusal: 'staff_only',
+    second: 'payout_award_guard',
+    damage: 'who only looks does nothing',
+  },
+  {
+    name: 'a viewer does not approve',
+    as: service,
+    statement: () => decision('half', cast.viewer.adminId),
+    refusal: 'staff_only',
+    second: 'approver_guard',
+    damage: 'who only looks does nothing',
+  },
+  {
+    name: 'a round begins by a resumption only',
+    as: service,
+    statement: () => change('half', `approval_round = approval_round + 1, ${newVersion}`),
+    refusal: 'approval_round',
+    second: 'payout_round_guard',
+    damage: 'a round for each return to the approvers',
+  },
+  {
+    name: 'what one rejects two do not approve',
+    as: service,
+    statement: () =>
+      [
+        decision('pending', cast.admin2.adminId, 'rejected'),
+        decision('pending', cast.finance.adminId),
+        decision('pending', cast.finance2.adminId),
+        change('pending', `status = 'approved', approved_at = now(), ${newVersion}`),
+      ].join('; '),
+    refusal: 'rejection_stands',
+    second: 'payout_round_guard',
+    damage: 'rejected by somebody',
+  },
+  {
+    name: 'nothing is rejected by nobody',
+    as: service,
+    statement: () => change('pending', `status = 'rejected', ${newVersion}`),
+    refusal: 'rejection_missing',
+    second: 'payout_round_guard',
+    damage: 'rejected by somebody',
+  },
+  {
+    name: 'the account in force is not an older one',
+    as: service,
+    statement: () => change('changed', `bank_details_version = 1, ${newVersion}`),
+    refusal: 'account_newest',
+    second: 'payout_account_guard',
+    damage: 'account in force is the newest',
+  },
+  {
+    name: 'the cool-off is not taken away',
+    as: service,
+    statement: () => change('changed', `bank_details_changed_at = NULL, ${newVersion}`),
+    refusal: 'cooloff_kept',
+    second: 'payout_account_guard',
+    damage: 'a change of account says when',
+  },
+  {
+    name: 'nothing is due of a payout that was not approved',
+    as: service,
+    statement: () => newAttempt('ready', { payout_id: told.pending.payoutId }),
+    refusal: 'attempt_not_due',
+    second: 'payment_attempt_terms_guard',
+    damage: 'attempt fits the status',
+  },
+  {
+    name: 'an attempt pays no more than there is',
+    as: service,
+    statement: () =>
+      newAttempt('failed', { number: 2, generated_by: cast.finance.adminId, net_amount: 100_000 }),
+    refusal: 'attempt_amounts',
+    second: 'payment_attempt_terms_guard',
+    damage: 'attempt adds up',
+  },
+  {
+    name: 'without a W-9 an attempt withholds',
+    as: service,
+    statement: () =>
+      newAttempt('failed', { number: 2, generated_by: cast.finance.adminId, w9_form_id: null }),
+    refusal: 'attempt_withholding',
+    second: 'payment_attempt_terms_guard',
+    damage: 'without a W-9 there is withholding',
+  },
+  {
+    name: 'an attempt pays the account in force',
+    as: service,
+    statement: () =>
+      newAttempt('failed', { number: 2, generated_by: cast.finance.adminId, bank_fingerprint: 'another' }),
+    refusal: 'attempt_account',
+    second: 'payment_attempt_terms_guard',
+    damage: 'attempt pays an account that was given',
+  },
+  {
+    name: 'nothing is sent to an account that is no more in force',
+    as: service,
+    statement: () =>
+      [
+        `INSERT INTO bank_details SELECT (jsonb_populate_record(b, jsonb_build_object('id', gen_random_uuid(), 'version', 2))).*
+           FROM bank_details b WHERE ${id('ready')}`,
+        change('ready', `bank_details_version = 2, bank_details_changed_at = now(), ${newVersion}`),
+        changeAttempt('ready', `status = 'sent', sent_by = ${cast.finance2.adminId}, sent_at = now()`),
+        change('ready', `status = 'payment_sent', ${newVersion}`),
+      ].join('; '),
+    refusal: 'attempt_account',
+    second: 'payment_attempt_terms_guard',
+    damage: 'attempt pays an account that was given',
+  },
+  {
+    name: 'a viewer does not send',
+    as: service,
+    statement: () =>
+      changeAttempt('ready', `status = 'sent', sent_by = ${cast.viewer.adminId}, sent_at = now()`),
+    refusal: 'staff_only',
+    second: 'payment_attempt_terms_guard',
+    damage: 'who only looks does nothing',
+  },
+  {
+    name: 'who sends is written when it is sent',
+    as: service,
+    statement: () => changeAttempt('ready', `sent_by = ${cast.finance2.adminId}`),
+    refusal: 'attempt_frozen',
+    second: 'payment_attempt_terms_guard',
+    damage: 'who did it is who was audited',
+  },
+  {
+    name: 'an ACH payment fails by a return, not by a stop',
+    as: service,
+    statement: () =>
+      changeAttempt(
+        'sent',
+        `status = 'failed', failed_by = ${cast.finance.adminId}, stop_payment_reference = 'STOP-1'`,
+      ),
+    refusal: 'attempt_evidence',
+    second: 'payment_attempt_terms_guard',
+    damage: 'a return proves it for ACH, a stop for a check',
+  },
+  {
+    name: 'a payout does not leave its live attempt behind',
+    as: service,
+    statement: () => change('ready', `status = 'approved', ${newVersion}`),
+    refusal: 'payout_whole',
+    second: 'payout_whole',
+    damage: 'attempt fits the status',
+  },
+  {
+    name: 'an attempt does not go on without its payout',
+    as: service,
+    statement: () =>
+      changeAttempt('ready', `status = 'sent', sent_by = ${cast.finance2.adminId}, sent_at = now()`),
+    refusal: 'payout_whole',
+    second: 'payout_whole',
+    damage: 'attempt fits the status',
+  },
+  {
+    name: 'a payout says what its attempt pays',
+    as: service,
+    statement: () =>
+      change('ready', `net_amount = net_amount - 1, withheld_amount = withheld_amount + 1, ${newVersion}`),
+    refusal: 'payout_whole',
+    second: 'payout_whole',
+    damage: 'attempt pays what the payout says',
+  },
+  {
+    name: 'a decision is in the workflow',
+    as: service,
+    statement: () => decision('pending', cast.admin2.adminId),
+    refusal: 'payout_whole',
+    second: 'payout_whole',
+    damage: 'workflow is the decisions',
+  },
+  {
+    name: 'an answer kept for ever is kept',
+    as: service,
+    statement: () => `UPDATE idempotency_keys SET status = NULL, body = NULL WHERE permanent`,
+    refusal: 'key_kept',
+    second: 'idempotency_guard',
+    damage: 'kept key has its answer',
+  },
 ];
 
-async function say(sql: postgres.Sql, { as, statement }: Guard): Promise<void> {
-  await sql.begin(async (tx) => {
-    if (as === service) await tx`SET LOCAL ROLE payout_service`;
-    await tx.unsafe(statement());
+/** As a transaction of its own would end: what is checked at the commit is checked now. */
+async function say(tx: postgres.TransactionSql, { as, statement }: Guard): Promise<void> {
+  await tx.savepoint(async (part) => {
+    if (as === service) await part`SET LOCAL ROLE payout_service`;
+    await part.unsafe(statement());
+    await part`SET CONSTRAINTS ALL IMMEDIATE`;
+    await part`SET CONSTRAINTS ALL DEFERRED`;
+    await part`RESET ROLE`;
   });
 }
 
+const NOT_KEPT = new Error('Everything is rolled back.');
+
 describe('a guard of the database', () => {
+  let sql: postgres.Sql;
+  let close: () => Promise<void>;
+  beforeAll(async () => {
+    // One copy for all of them: whatever a guard's test does, DDL too, is rolled back.
+    ({ sql, close } = await copy());
+  });
+  afterAll(() => close());
+
+  it('stands before no harm that was done already', async () => {
+    expect(await invariantFaults(sql)).toEqual([]);
+  });
+
   it.for(GUARDS.map((guard) => [guard.name, guard] as const))('%s', async ([, guard]) => {
-    const { sql } = await copy();
-    if (guard.before) await sql.unsafe(guard.before);
-    expect(await invariantFaults(sql)).toEqual([]);
-    const refused = await say(sql, guard).then(
-      () => undefined,
-      (error: postgres.PostgresError) => error,
-    );
-    expect(refused?.constraint_name ?? refused?.code).toBe(guard.refusal);
-    expect(await invariantFaults(sql)).toEqual([]);
-    await sql.unsafe(guard.remove);
-    await say(sql, guard);
-    const found = await invariantFaults(sql);
-    expect(found.map((fault) => fault.split(':')[0])).toContain(guard.damage);
+    const outcome = sql.begin(async (tx) => {
+      await tx.unsafe(otherThan(guard.second));
+      if (guard.before) await tx.unsafe(guard.before);
+      const refused = await say(tx, guard).then(
+        () => undefined,
+        (error: postgres.PostgresError) => error,
+      );
+      expect(refused?.constraint_name ?? refused?.code ?? refused?.message).toBe(guard.refusal);
+      await tx.unsafe(guard.second ? drop(guard.second) : (guard.remove ?? ''));
+      await say(tx, guard);
+      const found = await invariantFaults(tx);
+      expect(found.map((fault) => fault.split(':')[0])).toContain(guard.damage);
+      throw NOT_KEPT;
+    });
+    await expect(outcome).rejects.toBe(NOT_KEPT);
   });
 });
 
@@ -447,7 +776,8 @@ async function atOnce<T>(
   alter: (sql: postgres.Sql) => Promise<unknown>,
   act: (urls: string[], sql: postgres.Sql) => Promise<T>,
 ): Promise<{ outcome: T; found: string[] }> {
-  const { url, sql } = await copy();
+  const { url, sql, close } = await copy();
+  opened.push(close);
   await alter(sql);
   const instances = [await serve(url), await serve(url)];
   const outcome = await act(
@@ -459,12 +789,15 @@ async function atOnce<T>(
 
 describe('the lock and the index of the tranches', () => {
   const noIndex = 'DROP INDEX payout_management_one_payout_per_tranche';
+  const noSum = drop('payout_award_guard');
   const noLock = (sql: postgres.Sql) => unlock(sql, 'pg_advisory_xact_lock', 'void', 'SELECT');
   /** How many of 8 get the last funded slot. */
   const winners = async (urls: string[], sql: postgres.Sql): Promise<number> => {
     await sql`UPDATE user_payments SET amount = amount
       - ((SELECT floor(sum(amount) / 100000) FROM user_payments WHERE status = 'succeeded')
          - (SELECT count(*) FROM payout_management) - 1) * 100000 WHERE amount > 100000`;
+    // What waits to be folded would be folded by one at a time, under a lock of the queue's own.
+    await sql`SELECT queue_fold()`;
     const answers = await Promise.all(
       free.map(({ userId }, index) =>
         new Caller(urls[index % 2] ?? '', { token: cast.admin.token }).post('/api/payouts/initiate', {
@@ -478,13 +811,18 @@ describe('the lock and the index of the tranches', () => {
   };
 
   it('hold each by itself', async () => {
-    expect(await atOnce((sql) => sql.unsafe(noIndex), winners)).toEqual({ outcome: 1, found: [] });
-    expect(await atOnce(noLock, winners)).toEqual({ outcome: 1, found: [] });
+    const lockAlone = (sql: postgres.Sql) => sql.unsafe(`${noIndex}; ${noSum}`);
+    expect(await atOnce(lockAlone, winners)).toEqual({ outcome: 1, found: [] });
+    const indexAlone = async (sql: postgres.Sql) => {
+      await sql.unsafe(noSum);
+      await noLock(sql);
+    };
+    expect(await atOnce(indexAlone, winners)).toEqual({ outcome: 1, found: [] });
   });
 
   it('are what holds: without either, more is awarded than there is', async () => {
     const { outcome, found } = await atOnce(async (sql) => {
-      await sql.unsafe(noIndex);
+      await sql.unsafe(`${noIndex}; ${noSum}`);
       await noLock(sql);
     }, winners);
     expect(outcome).toBeGreaterThan(1);

@@ -159,6 +159,69 @@ SELECT 'sent payment failed with evidence', payout_id, format('attempt %s', numb
   FROM payment_attempts
  WHERE status = 'failed' AND sent_at IS NOT NULL AND return_code IS NULL AND stop_payment_reference IS NULL
 UNION ALL
+SELECT 'a return proves it for ACH, a stop for a check', payout_id, format('attempt %s', number)
+  FROM payment_attempts
+ WHERE status = 'failed' AND sent_at IS NOT NULL
+   AND CASE payment_method WHEN 'ach' THEN return_code ELSE stop_payment_reference END IS NULL
+UNION ALL
+SELECT 'who did it is who was audited', t.payout_id, format('attempt %s: sent by %s, failed by %s', t.number, t.sent_by, t.failed_by)
+  FROM payment_attempts t
+ WHERE (t.sent_by IS NOT NULL AND NOT EXISTS (
+         SELECT 1 FROM user_audit_logs l WHERE l.entity_type = 'payment' AND l.entity_id = t.payout_id AND l.success
+            AND l.action = 'sent' AND l.new_values->>'attempt' = t.number::text AND l.admin_id = t.sent_by))
+    OR (t.failed_by IS NOT NULL AND NOT EXISTS (
+         SELECT 1 FROM user_audit_logs l WHERE l.entity_type = 'payment' AND l.entity_id = t.payout_id AND l.success
+            AND l.action = 'failed' AND l.new_values->>'attempt' = t.number::text AND l.admin_id = t.failed_by))
+UNION ALL
+SELECT 'who only looks does nothing', p.payout_id, format('staff %s', s.id)
+  FROM payout_management p JOIN admin_users s ON s.role = 'viewer'
+ WHERE s.id = p.initiated_by
+    OR EXISTS (SELECT 1 FROM payout_approvals a WHERE a.payout_id = p.payout_id AND a.admin_id = s.id)
+    OR EXISTS (SELECT 1 FROM payment_attempts t WHERE t.payout_id = p.payout_id
+                AND s.id IN (t.generated_by, t.sent_by, t.completed_by, t.failed_by))
+UNION ALL
+SELECT 'tenure is one that the member has reached', p.payout_id, format('tenure %s', p.tenure_number)
+  FROM payout_management p
+ WHERE p.tenure_number > (SELECT count(*) FROM membership_removals r WHERE r.user_id = p.user_id AND r.status = 'removed')
+UNION ALL
+SELECT 'a round for each return to the approvers', p.payout_id, format('round %s', p.approval_round)
+  FROM payout_management p
+ WHERE p.approval_round <> 1 + (SELECT count(*) FROM user_audit_logs l
+                                 WHERE l.entity_type = 'payout' AND l.entity_id = p.payout_id AND l.success
+                                   AND l.action = 'resumed' AND l.new_values->>'status' = 'pending_approval')
+UNION ALL
+SELECT 'held from where it was', p.payout_id, p.held_from
+  FROM payout_management p
+ WHERE p.status = 'requires_manual_review'
+   AND p.held_from IS DISTINCT FROM (SELECT l.new_values->>'heldFrom' FROM user_audit_logs l
+                                      WHERE l.entity_type = 'payout' AND l.entity_id = p.payout_id AND l.success
+                                        AND l.action = 'held' ORDER BY l.sequence DESC LIMIT 1)
+UNION ALL
+SELECT 'account in force is the newest', p.payout_id, format('version %s', p.bank_details_version)
+  FROM payout_management p
+  LEFT JOIN bank_details b ON b.payout_id = p.payout_id AND b.version = p.bank_details_version AND b.refused_at IS NULL
+ WHERE p.bank_details_version IS NOT NULL
+   AND (b.id IS NULL OR b.version <> (SELECT max(n.version) FROM bank_details n WHERE n.payout_id = p.payout_id)
+        OR p.bank_details->>'accountHolderName' <> b.account_holder_name
+        OR right(p.bank_details->>'accountNumber', 4) <> b.account_last4)
+UNION ALL
+SELECT 'a change of account says when', payout_id, format('version %s', bank_details_version)
+  FROM payout_management WHERE bank_details_version > 1 AND bank_details_changed_at IS NULL
+UNION ALL
+SELECT 'attempt adds up', t.payout_id, format('attempt %s: %s and %s withheld', t.number, t.net_amount, t.withheld_amount)
+  FROM payment_attempts t JOIN payout_management p USING (payout_id)
+ WHERE t.net_amount + t.withheld_amount + p.retention_fee <> p.amount
+UNION ALL
+SELECT 'without a W-9 there is withholding', t.payout_id, format('attempt %s', t.number)
+  FROM payment_attempts t WHERE t.w9_form_id IS NULL AND t.withheld_amount = 0
+UNION ALL
+SELECT 'attempt pays an account that was given', t.payout_id, format('attempt %s', t.number)
+  FROM payment_attempts t JOIN payout_management p USING (payout_id)
+ WHERE t.payment_method = 'ach'
+   AND (NOT EXISTS (SELECT 1 FROM bank_details b WHERE b.payout_id = t.payout_id AND b.version = t.bank_details_version
+                       AND b.fingerprint = t.bank_fingerprint)
+        OR (t.status IN ('sent', 'completed') AND t.bank_details_version IS DISTINCT FROM p.bank_details_version))
+UNION ALL
 SELECT 'completed payout has its removal', p.payout_id, coalesce(format('%s, due %s', r.status, r.due_date), 'no row')
   FROM payout_management p LEFT JOIN membership_removals r USING (payout_id)
  WHERE p.status = 'completed'
