@@ -219,7 +219,7 @@ async function send(
   response.setHeader('Cache-Control', 'no-store');
   response.status(200).type(answer.contentType);
   response.setHeader('Content-Disposition', `attachment; filename="${answer.fileName}"`);
-  if (Buffer.isBuffer(answer.content)) response.send(answer.content);
+  if (Buffer.isBuffer(answer.content)) finish(response, answer.content);
   else await pipeline(answer.content, response);
 }
 
@@ -242,9 +242,15 @@ const bytesOf = (value: unknown): Buffer => Buffer.from(JSON.stringify(value), '
 function sendBytes(response: Response, { status, body }: StoredAnswer): void {
   response.setHeader('Cache-Control', 'no-store');
   crashPoint('before-answer');
-  response.status(status).type('application/json').send(body);
+  finish(response.status(status).type('application/json'), body);
   crashPoint('after-answer');
 }
+
+/** Not by Express's `send`, which answers 304 to `If-None-Match: *` although nothing here may be kept. */
+const finish = (response: Response, bytes: Buffer): void => {
+  response.setHeader('Content-Length', bytes.length);
+  response.end(bytes);
+};
 
 const replyFor = (error: DomainError, { clock, site }: Pick<EdgeDependencies, 'clock' | 'site'>) =>
   errorReply(error, {

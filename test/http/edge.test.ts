@@ -56,6 +56,16 @@ describe('a page of another origin', () => {
   });
 });
 
+describe('a question whether an earlier answer is still good', () => {
+  it.each([['*'], ['"x"'], ['W/"0"']])(
+    'with If-None-Match: %s gets the answer, as nobody may keep one',
+    async (tag) => {
+      const answer = await cast.viewer.get('/api/payouts', { 'if-none-match': tag });
+      expect([answer.status, answer.body.nextCursor, answer.headers.get('etag')]).toEqual([200, null, null]);
+    },
+  );
+});
+
 describe('a mutation with a cookie', () => {
   it.each([
     ['a form’s type without a body', { 'content-type': 'application/x-www-form-urlencoded' }],
