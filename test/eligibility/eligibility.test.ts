@@ -263,6 +263,11 @@ describe('over HTTP', () => {
     expect(await alerts('revenue_shortfall')).toMatchObject([
       { severity: 'warning', message: expect.stringContaining('$100,000.00') },
     ]);
+    const another = await admin.post('/api/payouts/initiate', { userIds: [members[1]!.userId] });
+    expect([another.status, another.body.error.code]).toEqual([422, 'NOT_ELIGIBLE']);
+    expect(expectOk(await viewer.get('/api/payouts?status=pending_approval')).body.data).toMatchObject([
+      { userId: members[0]!.userId },
+    ]);
     await service.fund(1);
     expectOk(await check());
     expect(await openAlerts('revenue_shortfall')).toBe(0);
