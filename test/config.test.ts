@@ -198,6 +198,15 @@ describe('faults', () => {
 });
 
 describe('production', () => {
+  it('needs no master key of its own where KMS_KEY_ID names one, and reads with several', () => {
+    const keyId = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+    const old = [7, 8].map((byte) => Buffer.alloc(32, byte).toString('base64'));
+    const settings = { ...PRODUCTION, ENCRYPTION_KEY: undefined, KMS_KEY_ID: keyId };
+    expect(load(settings).masterKeys).toEqual({ keys: [], kmsKeyId: keyId });
+    const both = load({ ...PRODUCTION, ENCRYPTION_KEYS_OLD: old.join(', ') }).masterKeys;
+    expect(both).toEqual({ keys: [PRODUCTION.ENCRYPTION_KEY, ...old], kmsKeyId: undefined });
+  });
+
   it('starts with everything that it needs, and keeps no file of secrets', () => {
     const config = load(PRODUCTION);
     expect(config.production).toBe(true);
@@ -250,6 +259,11 @@ describe('production', () => {
       { ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64') },
       'ENCRYPTION_KEY is weak',
     ],
+    [
+      'a short old encryption key',
+      { ENCRYPTION_KEYS_OLD: `${Buffer.alloc(32, 7).toString('base64')}, c2hvcnQ=` },
+      'ENCRYPTION_KEYS_OLD must be keys of 32 bytes',
+    ],
     ['a short encryption key', { ENCRYPTION_KEY: 'c2hvcnQ=' }, 'ENCRYPTION_KEY must be 32 bytes'],
     ['a connection without TLS', { DATABASE_URL: url('') }, 'DATABASE_URL must use sslmode=verify-full'],
     ['unverified TLS', { DATABASE_URL: url('?sslmode=require') }, 'DATABASE_URL must use sslmode'],
@@ -289,7 +303,11 @@ describe('production', () => {
     ['SendGrid without a key', { SENDGRID_API_KEY: undefined }, 'SENDGRID_API_KEY is missing'],
     ['mail from nobody', { EMAIL_FROM: ' ' }, 'EMAIL_FROM is missing'],
     ['unsigned checkpoints', { AUDIT_SIGNING_KEY: '' }, 'AUDIT_SIGNING_KEY is missing'],
-    ['checkpoints signed by a short key', { AUDIT_SIGNING_KEY: 'AAAA' }, 'AUDIT_SIGNING_KEY must be 32 bytes'],
+    [
+      'checkpoints signed by a short key',
+      { AUDIT_SIGNING_KEY: 'AAAA' },
+      'AUDIT_SIGNING_KEY must be 32 bytes',
+    ],
     [
       'checkpoints signed by a weak key',
       { AUDIT_SIGNING_KEY: Buffer.alloc(32).toString('base64') },
