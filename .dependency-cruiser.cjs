@@ -5,6 +5,7 @@ const { join } = require('node:path');
 /** What writes inside a transaction, or reads the main app's tables, without being a store. */
 const DRIZZLE_USERS = [
   'alerts/raise-alert',
+  'audit/audit-archive',
   'audit/record-audit',
   'crypto/record-reveal',
   'demo/demo-clock',

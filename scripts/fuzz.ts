@@ -5,7 +5,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { Fuzzer, type FuzzCaller } from '../test/support/fuzzer.ts';
+import { Fuzzer, type FuzzCaller, type Json } from '../test/support/fuzzer.ts';
 import { invariantFaults } from '../test/support/invariants.ts';
 import { startCast, Stories, type Story } from '../test/support/stories.ts';
 import type { Caller } from '../test/support/caller.ts';
@@ -31,7 +31,7 @@ await withThrowawayServer(async (cluster) => {
       await stories.ready(), await stories.sent(), await stories.completed(),
     ]; // prettier-ignore
     const free = await Promise.all(Array.from({ length: 6 }, () => service.newMember()));
-    const { body: document } = await service.stranger.get('/openapi.json');
+    const document = (await service.stranger.get('/openapi.json')).body as Json;
     const rows = async (query: string): Promise<string[]> => (await service.sql.unsafe<{ id: string }[]>(query)).map(({ id }) => id);
     const fuzzer = new Fuzzer({
       url: service.url,

@@ -127,7 +127,7 @@ describe('a slow client', () => {
     socket.on('error', () => {});
     socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
     socket.pause();
-    await closed;
+    await expect(closed).resolves.toBeUndefined();
     socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   });

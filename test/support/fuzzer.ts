@@ -6,7 +6,7 @@ import { Agent, request as httpRequest } from 'node:http';
 import { z } from 'zod';
 import { PERMISSIONS } from '../../src/kernel/permissions.ts';
 
-type Json = Record<string, any>;
+export type Json = Record<string, any>;
 
 export interface FuzzCaller {
   name: string;
@@ -141,7 +141,7 @@ export class Fuzzer {
     if (status < 300 && !mayAsk(operation, caller)) faults.push('Somebody was let in who may not.');
     if (INSIDE.test(text) && !type.includes('pdf')) faults.push('The inside shows.');
     for (const secret of this.#world.secrets) if (text.includes(secret)) faults.push(`A secret shows: ${secret.slice(0, 8)}…`);
-    const mayShow = /reveal$/.test(operation.path) || (/tax-forms\/\{year\}$/.test(operation.path) && type.includes('csv'));
+    const mayShow = operation.path.endsWith('reveal') || (operation.path.endsWith('tax-forms/{year}') && type.includes('csv'));
     if (!(mayShow && caller.role === 'finance_manager'))
       for (const number of this.#world.numbers)
         if (text.includes(number) && !carries(sent, number)) faults.push('A full number shows.');
