@@ -11,6 +11,7 @@ const DRIZZLE_USERS = [
   'demo/demo-clock',
   'demo/seed',
   'membership/subscription-gateway',
+  'notifications/mail-queue',
   'notifications/outbox',
   'payouts/delay-watch',
   'payouts/payout-requirements',

@@ -35,7 +35,7 @@ import {
 } from './membership/subscription-gateway.ts';
 import { DeliveryLoop } from './notifications/delivery-loop.ts';
 import { Links } from './notifications/links.ts';
-import { MailQueueKeeper } from './notifications/mail-queue.ts';
+import { MailQueueKeeper } from './notifications/mail-queue-keeper.ts';
 import { createMailer, type Mailer } from './notifications/mailer.ts';
 import { NotificationService } from './notifications/notification-service.ts';
 import { BankDetailsService } from './payments/bank-details-service.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { errorFields, type Logger } from '../kernel/logger.ts';
-import type { MailQueueKeeper } from './mail-queue.ts';
+import type { MailQueueKeeper } from './mail-queue-keeper.ts';
 import type { NotificationService } from './notification-service.ts';
 
 const PAUSE_MS = 1000;

@@ -1,26 +1,23 @@
 /**
- * The queue of messages: pg-boss 10 on the same PostgreSQL, and the only file that knows it. Jobs are added, taken and
+ * The queue of messages: pg-boss 10 on the same PostgreSQL, which this file and its keeper's alone know. Jobs are added, taken and
  * ended within the caller's transaction, over the service's own connections; its tables come from drizzle/0004. A job
  * has the id of its notification, so no message is in the queue twice.
  */
 import { sql, type SQL, type SQLWrapper } from 'drizzle-orm';
 import PgBoss from 'pg-boss';
-import type { Database, Reader, Tx } from '../db/client.ts';
-import { errorFields, type Logger } from '../kernel/logger.ts';
+import type { Reader, Tx } from '../db/client.ts';
 
 const SCHEMA = 'payout_queue';
-const MAIL = 'mail';
+export const MAIL = 'mail';
 const DEAD = 'mail-dead';
 /** What drizzle/0004 gives an attempt; more than a mailer takes. Then its worker counts as dead. */
 export const LEASE_SECONDS = 180;
-/** How often what a dead worker held is looked for; once for all instances. */
-const UPKEEP_SECONDS = 60;
 
 /** pg-boss's statements within a transaction of Drizzle's. */
-class WithinTransaction implements PgBoss.Db {
+export class WithinTransaction implements PgBoss.Db {
   readonly #tx: Pick<Tx, 'execute'>;
   /** `fetch` swallows errors, and a transaction that failed must not go on. */
-  fault: unknown;
+  fault: Error | undefined;
 
   constructor(tx: Pick<Tx, 'execute'>) {
     this.#tx = tx;
@@ -30,8 +27,8 @@ class WithinTransaction implements PgBoss.Db {
     try {
       return { rows: [...(await this.#tx.execute<Record<string, unknown>>(statement(text, values)))] };
     } catch (error) {
-      this.fault = error;
-      throw error;
+      this.fault = error instanceof Error ? error : new Error(String(error));
+      throw this.fault;
     }
   }
 }
@@ -54,7 +51,7 @@ function parameter(value: unknown): string | number | boolean | null {
   return Array.isArray(value) ? `{${value.join(',')}}` : JSON.stringify(value);
 }
 
-const notStarted = { schema: SCHEMA, migrate: false, supervise: false, schedule: false };
+export const notStarted = { schema: SCHEMA, migrate: false, supervise: false, schedule: false };
 /** Knows pg-boss's statements, and has no connection of its own: every call names its transaction. */
 const boss = new PgBoss({
   ...notStarted,
@@ -78,7 +75,7 @@ export async function addMails(tx: Tx, notificationIds: readonly string[]): Prom
 export async function takeMails(tx: Tx, limit: number): Promise<QueuedMail[]> {
   const db = new WithinTransaction(tx);
   const jobs = await boss.fetch(MAIL, { batchSize: limit, includeMetadata: true, db });
-  if (db.fault !== undefined) throw db.fault;
+  if (db.fault) throw db.fault;
   return jobs.map(({ id, retryCount, retryLimit }) => ({
     notificationId: id,
     isLast: retryCount >= retryLimit,
@@ -112,7 +109,7 @@ export async function requeueMail(tx: Tx, notificationId: string): Promise<void>
 export async function takeDeadMail(tx: Tx): Promise<string | undefined> {
   const db = new WithinTransaction(tx);
   const [job] = await boss.fetch<{ notificationId: string }>(DEAD, { db });
-  if (db.fault !== undefined) throw db.fault;
+  if (db.fault) throw db.fault;
   if (!job) return undefined;
   await boss.complete(DEAD, job.id, {}, { db });
   return job.data.notificationId;
@@ -153,52 +150,4 @@ export async function queueDepth(reader: Reader): Promise<QueueDepth> {
            coalesce(extract(epoch FROM now() - min(created_on) FILTER (WHERE name = ${MAIL})), 0)::float AS "oldestSeconds"
       FROM payout_queue.job WHERE state <= 'active'`);
   return { waiting: 0, retrying: 0, active: 0, dead: 0, oldestSeconds: 0, ...row };
-}
-
-/** Keeps the queue: what dead workers held is tried again, what is done is archived and, after a week, removed. */
-export class MailQueueKeeper {
-  readonly #boss: PgBoss;
-  readonly #retry: { limit: number; delaySeconds: number };
-
-  constructor(database: Database, logger: Logger, retry: { limit: number; delaySeconds: number }) {
-    this.#retry = retry;
-    this.#boss = new PgBoss({
-      ...notStarted,
-      supervise: true,
-      maintenanceIntervalSeconds: UPKEEP_SECONDS,
-      db: { executeSql: (text: string, values: unknown[]) => run(database, text, values) },
-    });
-    this.#boss.on('error', (error) => logger.warn('The queue could not be kept.', errorFields(error)));
-  }
-
-  /** Throws when the queue's tables are of another version than the package. */
-  async start(): Promise<void> {
-    await this.#boss.start();
-    await this.#boss.updateQueue(MAIL, {
-      name: MAIL,
-      retryLimit: this.#retry.limit,
-      retryDelay: this.#retry.delaySeconds,
-    });
-  }
-
-  /** Does now what is done once a minute. */
-  async maintain(): Promise<void> {
-    await this.#boss.maintain();
-  }
-
-  async stop(): Promise<void> {
-    await this.#boss.stop({ wait: true });
-  }
-}
-
-/** Several statements with a BEGIN of their own need one connection; the driver's transaction has that. */
-async function run(
-  database: Database,
-  text: string,
-  values: unknown[] = [],
-): Promise<{ rows: Record<string, unknown>[] }> {
-  const several = /^\s*BEGIN;(.*)COMMIT;\s*$/s.exec(text)?.[1];
-  if (several === undefined) return new WithinTransaction(database.drizzle).executeSql(text, values);
-  await database.sql.begin((tx) => tx.unsafe(several));
-  return { rows: [] };
 }

@@ -149,6 +149,17 @@ function safeLink(value: string): string {
   return url.href;
 }
 
+const ISO_TIME = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z)?$/;
+const DAY = new Intl.DateTimeFormat('en-US', { dateStyle: 'long', timeZone: 'UTC' });
+
+/** A whole ISO 8601 day or instant in words: 'March 3, 2026', 'March 3, 2026, 14:05 UTC'. Anything else as it is. */
+function readable(value: string): string {
+  const [, day, time] = ISO_TIME.exec(value) ?? [];
+  const at = new Date(value);
+  if (day === undefined || Number.isNaN(at.getTime())) return value;
+  return time === undefined ? DAY.format(at) : `${DAY.format(at)}, ${value.slice(11, 16)} UTC`;
+}
+
 /** Takes the fields that the template knows and no others; `strict` then finds every one it asks for. */
 function safeValues(name: TemplateName, model: Record<string, string | undefined>): Record<string, string> {
   const values: Record<string, string> = {
@@ -159,7 +170,7 @@ function safeValues(name: TemplateName, model: Record<string, string | undefined
     const optional = kind.endsWith('?');
     if (value === undefined && !optional) throw new Error(`The message ${name} needs ${field}`);
     if (value === undefined || (value === '' && optional)) values[field] = '';
-    else values[field] = kind.startsWith('link') ? safeLink(value) : plainValue(value) || '(empty)';
+    else values[field] = kind.startsWith('link') ? safeLink(value) : plainValue(readable(value)) || '(empty)';
   }
   return values;
 }

@@ -1,7 +1,8 @@
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/kernel/logger.ts';
-import { MailQueueKeeper, queueDepth } from '../../src/notifications/mail-queue.ts';
+import { MailQueueKeeper } from '../../src/notifications/mail-queue-keeper.ts';
+import { queueDepth } from '../../src/notifications/mail-queue.ts';
 import { MailRefused } from '../../src/notifications/mailer.ts';
 import { enqueueFor } from '../../src/notifications/outbox.ts';
 import { Caller } from '../support/caller.ts';

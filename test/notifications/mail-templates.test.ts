@@ -148,6 +148,15 @@ describe('templates', () => {
     expect(none.text).toContain('From every payout we keep $300.00.');
   });
 
+  it('says days and instants in words', () => {
+    const { text } = render('payment-sent', { sentDate: '2026-03-09', expectedArrivalDate: '2026-13-45' });
+    expect(text).toContain('March 9, 2026');
+    expect(text).toContain('2026-13-45');
+    expect(render('critical-failure', { occurredAt: '2026-03-03T14:05:59.123Z' }).text).toContain(
+      'March 3, 2026, 14:05 UTC',
+    );
+  });
+
   it('greets someone whose name says nothing', () => {
     expect(render('winner', { recipientName: ' \u202E\r\n' }).text).toContain('Hello there,');
     expect(render('approval-wanted', { payeeName: '\u200B' }).text).toContain('Payee: (empty)');
