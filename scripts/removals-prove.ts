@@ -33,10 +33,11 @@ async function fill({ service }: Cast, payoutId: string): Promise<void> {
       SELECT (jsonb_populate_record(p, jsonb_build_object('id', gen_random_uuid(), 'user_id', l.user_id,
                'payout_id', l.payout_id, 'funding_tranche', 1000 + l.n))).*
         FROM payout_management p, likeness l WHERE p.payout_id = ${payoutId}`;
-    await sql`INSERT INTO membership_removals
-      SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid(), 'user_id', l.user_id,
-               'payout_id', l.payout_id))).*
-        FROM membership_removals r, likeness l WHERE r.payout_id = ${payoutId}`;
+    for (const table of ['membership_removals', 'payment_attempts', 'payout_approvals']) {
+      await sql`INSERT INTO ${sql(table)} OVERRIDING SYSTEM VALUE
+        SELECT (jsonb_populate_record(r, to_jsonb(l) || jsonb_build_object('id', gen_random_uuid()))).*
+          FROM ${sql(table)} r, likeness l WHERE r.payout_id = ${payoutId}`;
+    }
   });
   await service.sql`ANALYZE`;
 }
