@@ -5,6 +5,7 @@ import type { Actor } from '../kernel/actor.ts';
 import type { IdempotencyKeys } from '../idempotency/idempotency.ts';
 import type { MembershipManager } from '../membership/membership-manager.ts';
 import type { DelayWatch } from '../payouts/delay-watch.ts';
+import type { MemberQueue } from '../queue/member-queue.ts';
 import type { Retention } from '../retention/retention.ts';
 import type { YearEndIssuing } from '../tax/year-end-issuing.ts';
 import type { Schedule } from './schedule-rules.ts';
@@ -45,10 +46,18 @@ export function jobTable(services: {
   delays: DelayWatch;
   audit: AuditLogger;
   idempotency: IdempotencyKeys;
+  queue: MemberQueue;
   issuing: YearEndIssuing;
   retention: Retention;
 }): readonly Job[] {
   return [
+    {
+      name: 'queue-check',
+      summary: 'Compares the queue with the payments, and mends it where it differs.',
+      schedule: { kind: 'daily', hour: 1, minute: 0 },
+      limitMs: 60 * MINUTE_MS,
+      run: async () => ({ ...(await services.queue.checkAndMend()) }),
+    },
     {
       name: 'eligibility-check',
       summary: 'Finds out whether payouts can be issued, and tells the admins.',
