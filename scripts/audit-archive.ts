@@ -29,7 +29,8 @@ await withOwnerUrl(async (url, config) => {
     const checkpoints = new Checkpoints({ database, clock: systemClock, keys, place });
     const logger = createLogger(config.logLevel);
     const audit = new AuditLogger({ database, clock: systemClock, logger, checkpoints });
-    if (!(await audit.verify()).valid) throw new Error('The audit log is not whole: npm run audit:verify says where.');
+    if (!(await audit.verify()).valid)
+      throw new Error('The audit log is not whole: npm run audit:verify says where.');
     const count = await new AuditArchive(archivist, keys).run(before, file, now);
     await audit.recordRead(systemActor('audit-archive'), {
       entityType: 'audit',

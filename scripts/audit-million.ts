@@ -17,7 +17,9 @@ const startedAt = Date.parse('2026-01-01T00:00:00.000Z');
 
 /** A value in COPY's text form. */
 const field = (value: unknown): string =>
-  value === null ? '\\N' : (typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('\\', '\\\\');
+  value === null
+    ? '\\N'
+    : (typeof value === 'string' ? value : JSON.stringify(value)).replaceAll('\\', '\\\\');
 
 function* rows(heads: string[]): Generator<string> {
   let made = 0;
@@ -38,7 +40,8 @@ function* rows(heads: string[]): Generator<string> {
       const hash = hashEntry(entry);
       yield `${[entry.id, entry.userId, 3, entry.actor, entityType, entityId, entry.action, entry.oldValues, entry.newValues, 't', null, entry.metadata, entry.ipAddress, entry.userAgent, entry.requestId, entry.createdAt, chainIndex, previousHash, hash].map(field).join('\t')}\n`;
       previousHash = hash;
-      if (chainIndex === length || made + 1 === wanted) heads.push(`${entityType}\t${entityId}\t${chainIndex}\t${hash}\n`);
+      if (chainIndex === length || made + 1 === wanted)
+        heads.push(`${entityType}\t${entityId}\t${chainIndex}\t${hash}\n`);
     }
   }
 }
@@ -48,7 +51,8 @@ await withThrowawayServer(async (cluster) => {
   const sql = postgres(service.databaseUrl, { max: 1, onnotice: () => {} });
   try {
     const heads: string[] = [];
-    const into = await sql`COPY user_audit_logs (id, user_id, admin_id, actor, entity_type, entity_id, action, old_values,
+    const into =
+      await sql`COPY user_audit_logs (id, user_id, admin_id, actor, entity_type, entity_id, action, old_values,
       new_values, success, error_message, metadata, ip_address, user_agent, request_id, created_at, chain_index,
       previous_hash, hash) FROM STDIN`.writable();
     await pipeline(Readable.from(rows(heads)), into);

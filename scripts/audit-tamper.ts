@@ -31,7 +31,9 @@ await withThrowawayServer(async (cluster) => {
     }
     const seconds = Math.round((Date.now() - startedAt) / 1000);
     console.log([...kinds].map(([kind, count]) => `${kind} ${count}`).join(', '));
-    console.log(`${times} tamperings of ${log.rows} rows, seed ${seed}: ${times - missed} found and named, ${missed} not. ${seconds} s.`);
+    console.log(
+      `${times} tamperings of ${log.rows} rows, seed ${seed}: ${times - missed} found and named, ${missed} not. ${seconds} s.`,
+    );
     if (missed > 0 || !(await log.isWhole())) process.exitCode = 1;
   } finally {
     await log.close();
