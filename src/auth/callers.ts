@@ -53,8 +53,7 @@ export class Callers {
 
   async #person(session: SessionRow): Promise<Caller> {
     const { userId, email, adminId, role } = session;
-    if (session.impersonated)
-      throw ended('This session acts in somebody else’s name. Sign in as yourself.');
+    if (session.impersonated) throw ended('This session acts in somebody else’s name. Sign in as yourself.');
     const signedInSecondsAgo = session.ageSeconds;
     if (adminId === null || role === null)
       return { actor: { kind: 'member', userId, email }, signedInSecondsAgo };
