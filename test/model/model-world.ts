@@ -503,8 +503,8 @@ class Run {
   }
 }
 
-/** The payout that a command answers with, where it does. */
-function payoutIn({ status, body }: Answer, payoutId: string): Answer['body'] | undefined {
+/** The payout that a command answers with; undefined where it does not. */
+function payoutIn({ status, body }: Answer, payoutId: string): Answer['body'] {
   if (status >= 300) return undefined;
   const view = Array.isArray(body.data) ? body.data[0] : body;
   return view.payoutId === payoutId && 'allowedActions' in view ? view : undefined;
