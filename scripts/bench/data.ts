@@ -72,6 +72,7 @@ async function fill(url: string, members: number): Promise<void> {
     await sql.unsafe(`
       INSERT INTO users (id, email) VALUES (${userId("'staff'")}, 'staff@example.com');
       INSERT INTO admin_users (user_id, role) VALUES (${userId("'staff'")}, 'admin');
+      ALTER TABLE payout_management DISABLE TRIGGER USER;
       INSERT INTO payout_management (payout_id, user_id, queue_position, amount, status, retention_fee, net_amount,
           eligibility_check, initiated_by, funding_tranche, tenure_number, required_approvals, created_at, updated_at)
         SELECT 'PO-2026-' || lpad(n::text, 8, '0'), ${userId('n * 100')}, n, 100000, 'pending_approval', 300, 99700,
@@ -82,6 +83,7 @@ async function fill(url: string, members: number): Promise<void> {
         SELECT gen_random_uuid(), 'staff:1', 'payout', 'PO-2026-' || lpad((n / 10)::text, 8, '0'), 'changed', '{"status":"approved"}',
                true, '{}', now() - n * interval '1 second', n % 10 + 1, md5(n::text), md5((n + 1)::text)
           FROM generate_series(10, ${members / 10 + 9}) n;`);
+    await sql`ALTER TABLE payout_management ENABLE TRIGGER USER`;
     await sql`SELECT queue_watch()`;
     await sql`SELECT queue_fold()`;
     await sql.unsafe('VACUUM ANALYZE');

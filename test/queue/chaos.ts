@@ -122,6 +122,8 @@ async function makeWorld(sql: postgres.Sql, members: number, random: () => numbe
   await sql`INSERT INTO users (id, email) VALUES (${staff}, ${`${staff}@example.com`})`;
   const [admin] = await sql<{ id: number }[]>`
     INSERT INTO admin_users (user_id, role) VALUES (${staff}, 'admin') RETURNING id`;
+  // Enough for every payout that is made here.
+  await sql`INSERT INTO user_payments (user_id, amount, status) SELECT ${staff}, 9000000000, 'succeeded' FROM generate_series(1, 10)`;
   for (const userId of userIds) {
     if (random() < 0.8)
       await sql`INSERT INTO user_subscriptions (user_id, status) VALUES (${userId}, 'active')`;
