@@ -21,7 +21,7 @@ import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
 import { ServiceFigures } from './figures/service-figures.ts';
 import { allowedOrigins } from './http/origin-check.ts';
 import { IdempotencyKeys } from './idempotency/idempotency.ts';
-import { everyInstance, RedisJobElection } from './jobs/job-election.ts';
+import { RedisJobElection } from './jobs/job-election.ts';
 import { CheckpointLoop } from './jobs/checkpoint-loop.ts';
 import { JobRunner } from './jobs/job-runner.ts';
 import { jobTable } from './jobs/job-table.ts';
@@ -154,7 +154,7 @@ export function createServices(parts: Parts) {
     database,
     clock,
     logger,
-    election: parts.redis ? new RedisJobElection(parts.redis, logger) : everyInstance,
+    election: parts.redis ? new RedisJobElection(parts.redis, logger) : undefined,
     jobs: jobTable({
       eligibility,
       membership,

@@ -3,14 +3,12 @@ import { errorFields, type Logger } from '../kernel/logger.ts';
 
 /**
  * Says which instance is to try a slot. It only spares the others the question: whether a slot is run, and that it is
- * run once, the row in `job_runs` decides, so that a Redis which forgets or is away does no harm.
+ * run once, the row in `job_runs` decides, so that a Redis which forgets or is away does no harm. Without one every instance
+ * tries.
  */
 export interface JobElection {
   isElected(job: string, slot: Date): Promise<boolean>;
 }
-
-/** Without Redis every instance tries, and the row makes it one's. */
-export const everyInstance: JobElection = { isElected: () => Promise.resolve(true) };
 
 /** Long enough for the clocks' differences and a claim, short enough that a slot whose instance died is tried again. */
 const HOLD_MS = 30_000;

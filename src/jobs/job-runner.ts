@@ -11,7 +11,7 @@ import { errorFields, type Logger } from '../kernel/logger.ts';
 import { runInContext } from '../kernel/request-context.ts';
 import { traced } from '../kernel/tracing.ts';
 import { alertStaff } from '../notifications/alert-staff.ts';
-import { everyInstance, type JobElection } from './job-election.ts';
+import type { JobElection } from './job-election.ts';
 import { InstanceStops, JobLease, JobTooSlow } from './job-lease.ts';
 import {
   buryDead,
@@ -51,7 +51,7 @@ export class JobRunner {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #jobs: readonly Job[];
-  readonly #election: JobElection;
+  readonly #election: JobElection | undefined;
   readonly #leaseMs: number;
   /** When this instance came up. */
   readonly #since: Date;
@@ -72,7 +72,7 @@ export class JobRunner {
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#jobs = deps.jobs;
-    this.#election = deps.election ?? everyInstance;
+    this.#election = deps.election;
     this.#leaseMs = deps.leaseMs ?? LEASE_MS;
     this.#since = deps.clock.now();
   }
@@ -146,7 +146,7 @@ export class JobRunner {
     });
     if (left) await this.#execute(job, left, systemActor(job.name));
     const slot = slotAtOrBefore(job.schedule, this.#clock.now());
-    if (!(await this.#election.isElected(job.name, slot))) return;
+    if (this.#election && !(await this.#election.isElected(job.name, slot))) return;
     const run = await this.#database.transaction((tx) =>
       claimSlot(tx, job.name, slot, randomUUID(), this.#leaseMs, this.#clock.now()),
     );

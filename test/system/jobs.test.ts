@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { connectRedis } from '../../src/db/redis.ts';
 import { RedisJobElection } from '../../src/jobs/job-election.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
+import { makeTestFolder } from '../support/cluster.ts';
 import { freePort, programAt, run, Running } from './programs.ts';
 
 const LIMIT_MS = 400_000;
@@ -47,7 +47,7 @@ it(
 it(
   'npm run dev stops at Ctrl-C, and its database with it',
   async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'payout-service-dev-'));
+    const folder = await makeTestFolder();
     const data = join(folder, 'data');
     const port = String(await freePort());
     const dev = new Running('npm', ['run', 'dev'], { env: { DATA_DIR: data, PORT: port } });
