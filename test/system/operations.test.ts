@@ -46,6 +46,10 @@ it('npm run cluster -- 3 serves the demo from three instances', { timeout: 320_0
     expect(demo.stdout).toContain('was paid $99,700.00');
   } finally {
     cluster.signalGroup('SIGTERM');
+    // npm may end before the balancer has said its last line.
+    const limit = performance.now() + 20_000;
+    while (!cluster.output.includes('answered by each instance') && performance.now() < limit)
+      await new Promise((done) => setTimeout(done, 100));
     await cluster.ended;
   }
   const shares = /answered by each instance: (.*)/.exec(cluster.output)?.[1]?.split(', ').map(Number) ?? [];
