@@ -25,12 +25,8 @@ import {
 } from './membership-store.ts';
 import { removalDateFor } from './membership-rules.ts';
 import { auditRemoval, recordFailure, recordNotice, recordRemoval } from './removal-record.ts';
-import {
-  PAUSE_MS,
-  SubscriptionPaused,
-  SubscriptionRefused,
-  type SubscriptionGateway,
-} from './subscription-gateway.ts';
+import { PAUSE_MS, SubscriptionPaused, SubscriptionRefused } from './subscription-faults.ts';
+import type { SubscriptionGateway } from './subscription-gateway.ts';
 
 /** The document's RemovalResult; dates are days. */
 export interface RemovalResult {

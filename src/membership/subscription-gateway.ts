@@ -17,6 +17,7 @@ import {
 import { and, eq, inArray } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import { userSubscriptions } from '../db/schema/index.ts';
+import { PAUSE_MS, SubscriptionPaused, SubscriptionRefused } from './subscription-faults.ts';
 
 export interface SubscriptionGateway {
   /**
@@ -31,19 +32,8 @@ export interface SubscriptionGateway {
 
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-/** The service refused the request itself: nothing was done, and the same request will not do better in a second. */
-export class SubscriptionRefused extends Error {}
-
-/** After too many failures nothing is asked for a while. */
-export class SubscriptionPaused extends Error {
-  constructor() {
-    super('The subscription service has failed too often and is left alone for a while.');
-  }
-}
-
 const CALL_TIMEOUT_MS = 10_000;
 const FAILURES_BEFORE_PAUSE = 5;
-export const PAUSE_MS = 30_000;
 const RETRY_WAITS_MS = [1000, 4000] as const;
 
 /** Refusals that a second try may turn: all others of 4xx say that the request is wrong. */

@@ -6,11 +6,10 @@ import { Database } from '../../src/db/client.ts';
 import { addDays, addMonths } from '../../src/kernel/calendar.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
 import { MembershipManager } from '../../src/membership/membership-manager.ts';
+import { SubscriptionPaused, SubscriptionRefused } from '../../src/membership/subscription-faults.ts';
 import {
   HttpSubscriptionGateway,
   LocalSubscriptionGateway,
-  SubscriptionPaused,
-  SubscriptionRefused,
 } from '../../src/membership/subscription-gateway.ts';
 import { Caller } from '../support/caller.ts';
 import { expectOk, startCast, Stories, type Cast, type Story } from '../support/stories.ts';
