@@ -48,6 +48,8 @@ export async function seedDemo(config: Config, url: string): Promise<void> {
     });
     await new PayoutStories(services, clock, people, now).tellAll();
     await services.notifications.deliverDue();
+    // What staff are told of the mail that could not be delivered.
+    await services.notifications.deliverDue();
     await markDemoData(database);
   } finally {
     await database.close();

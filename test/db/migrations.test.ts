@@ -230,6 +230,7 @@ describe('the schema', () => {
     eligibility_checks: 'INSERT SELECT',
     idempotency_keys: 'DELETE INSERT SELECT UPDATE',
     job_runs: 'INSERT SELECT UPDATE',
+    job_schedules: 'INSERT SELECT UPDATE',
     kyc_verification: 'SELECT',
     membership_removals: 'INSERT SELECT UPDATE',
     notifications: 'INSERT SELECT UPDATE',
