@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/system/**', '**/node_modules/**'],
+    exclude: ['test/system/**', 'test/proofs/**', '**/node_modules/**'],
     globalSetup: ['test/support/cluster.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

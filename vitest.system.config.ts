@@ -1,13 +1,24 @@
 import { defineConfig } from 'vitest/config';
 
+const forks = { pool: 'forks', testTimeout: 120_000, hookTimeout: 180_000 } as const;
+const FRESH_CLONE = 'test/system/fresh-clone.test.ts';
+
 /** The README's commands in a fresh clone, and what needs programs that npm does not bring. */
 export default defineConfig({
   test: {
-    include: ['test/system/**/*.test.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
-    pool: 'forks',
-    // One after the other: how long a start takes is measured.
-    fileParallelism: false,
+    maxWorkers: 2,
+    projects: [
+      // First and alone: how long a start takes is measured.
+      { test: { ...forks, name: 'clone', include: [FRESH_CLONE], sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          ...forks,
+          name: 'programs',
+          include: ['test/system/**/*.test.ts'],
+          exclude: [FRESH_CLONE],
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -3,17 +3,22 @@ import closeWithGrace from 'close-with-grace';
 import { ConfigError } from './config.ts';
 import { startService, StartError } from './start-service.ts';
 
+const starting = startService(process.env);
+
+// From the first moment: what is told to stop while it starts would leave the embedded database running.
+closeWithGrace({ delay: 10_000, logger: false }, async ({ err }) => {
+  const service = await starting.catch(() => undefined);
+  if (err)
+    service?.logger.error('An error reached the top. The service stops.', {
+      errorName: err.name,
+      stack: err.stack?.split('\n').slice(1).join('\n'),
+    });
+  await service?.stop();
+});
+
 try {
-  const service = await startService(process.env);
-  process.stdout.write(`${service.greeting}\n`);
-  closeWithGrace({ delay: 10_000, logger: false }, async ({ err }) => {
-    if (err)
-      service.logger.error('An error reached the top. The service stops.', {
-        errorName: err.name,
-        stack: err.stack?.split('\n').slice(1).join('\n'),
-      });
-    await service.stop();
-  });
+  const { greeting } = await starting;
+  process.stdout.write(`${greeting}\n`);
 } catch (error) {
   const known = error instanceof ConfigError || error instanceof StartError;
   process.stderr.write(

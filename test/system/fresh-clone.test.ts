@@ -2,6 +2,7 @@ import { chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { lchown, readdir } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEMO_PASSWORD } from '../../src/demo/people.ts';
 import { ROOT, freePort, run, succeed, type Account, type Outcome } from './programs.ts';
@@ -123,6 +124,13 @@ describe('somebody who has just cloned it', () => {
     expect(await completedPayouts(second.url)).toBeGreaterThanOrEqual(2);
     expect(await second.isReady()).toBe(true);
     await second.terminate();
+    expect(await leftIn(clone)).toEqual([]);
+  });
+
+  it('leaves no database running when it is stopped while it starts', async () => {
+    const early = new ServiceProcess({ folder: clone, port: await freePort() });
+    while (!processesIn(clone).some(({ command }) => command.includes('-D '))) await sleep(20);
+    await early.terminate();
     expect(await leftIn(clone)).toEqual([]);
   });
 

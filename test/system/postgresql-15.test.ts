@@ -55,7 +55,7 @@ afterAll(async () => {
 });
 
 /** What speaks SQL of its own, and the whole way of a payout. All of the suite would take its time again. */
-const FILTERS = ['test/db/', 'test/payouts/payout-workflow', 'test/winners/', 'test/audit/', 'test/reports/'];
+const FILTERS = ['test/db/', 'test/payouts/payout-workflow', 'test/queue/'];
 
 it('passes the tests of migrations, database and the first payout', { timeout: 300_000 }, async () => {
   const files = await filesOnTheDatabase();

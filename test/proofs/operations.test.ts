@@ -1,8 +1,8 @@
 /** What is done to the service in operation, by the commands that do it. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ROOT, Running, freePort, run } from './programs.ts';
-import { makeFolder, removeFolder } from './service-process.ts';
+import { ROOT, Running, freePort, run } from '../system/programs.ts';
+import { makeFolder, removeFolder } from '../system/service-process.ts';
 
 let folder: string;
 beforeAll(async () => {
