@@ -3,10 +3,13 @@ import closeWithGrace from 'close-with-grace';
 import { ConfigError } from './config.ts';
 import { startService, StartError } from './start-service.ts';
 
+/** npm passes on what the terminal has sent to all: Ctrl-C comes twice, and is to count once. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 const starting = startService(process.env);
 
 // From the first moment: what is told to stop while it starts would leave the embedded database running.
-closeWithGrace({ delay: 10_000, logger: false }, async ({ err }) => {
+const stopping = closeWithGrace({ delay: 10_000, logger: false, skip: [...SIGNALS] }, async ({ err }) => {
   const service = await starting.catch(() => undefined);
   if (err)
     service?.logger.error('An error reached the top. The service stops.', {
@@ -15,6 +18,13 @@ closeWithGrace({ delay: 10_000, logger: false }, async ({ err }) => {
     });
   await service?.stop();
 });
+
+let told = false;
+for (const signal of SIGNALS)
+  process.on(signal, () => {
+    if (!told) stopping.close();
+    told = true;
+  });
 
 try {
   const { greeting } = await starting;
