@@ -56,7 +56,7 @@ describe('somebody who has just cloned it', () => {
       DEMO_PASSWORD,
       'npm run demo',
     ])
-      expect(service.output).toContain(said);
+      await expect.poll(() => service.output, { timeout: 5000 }).toContain(said);
   });
 
   it('types npm run demo, and two payouts end in receipts', async () => {
