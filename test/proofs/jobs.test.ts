@@ -7,7 +7,7 @@ import { connectRedis } from '../../src/db/redis.ts';
 import { RedisJobElection } from '../../src/jobs/job-election.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
 import { makeTestFolder } from '../support/cluster.ts';
-import { freePort, programAt, run, Running } from './programs.ts';
+import { freePort, programAt, run, Running } from '../system/programs.ts';
 
 const LIMIT_MS = 400_000;
 
