@@ -10,7 +10,7 @@ export default defineConfig({
     pool: 'forks',
     // Importing the house anew for each file would take a minute.
     isolate: false,
-    maxWorkers: 2,
+    maxWorkers: 3,
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
