@@ -27,8 +27,16 @@ export class PayoutProgress {
   /** Looks at what is missing and moves an approved payout to where it stands. Tells the member what is wanted. */
   async advance(tx: Tx, payout: Payout): Promise<Payout> {
     if (!STANDINGS.includes(payout.status)) return payout;
-    const standing = standingOf(payout, await readPayeeFacts(tx, payout.userId));
-    if (standing === payout.status || !canMove(payout.status, standing)) return payout;
+    const payee = await readPayeeFacts(tx, payout.userId);
+    const standing = standingOf(payout, payee);
+    if (standing === payout.status) return payout;
+    if (canMove(payout.status, standing)) return this.#moveTo(tx, payout, standing);
+    // An address that went while the W-9 was reviewed: back by way of approved, which the W-9 must have opened.
+    if (!payee.w9) return payout;
+    return this.#moveTo(tx, await this.#moveTo(tx, payout, 'approved'), standing);
+  }
+
+  async #moveTo(tx: Tx, payout: Payout, standing: Standing): Promise<Payout> {
     const moved = await this.#payouts.change(
       tx,
       payout,

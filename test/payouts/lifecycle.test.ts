@@ -271,6 +271,17 @@ describe('what an approved payout waits for', () => {
     expect(await stories.statusOf(withAddress.payoutId)).toBe('approved');
   });
 
+  it('is the address again where it went while the W-9 was reviewed, and says so', async () => {
+    const story = await stories.approved({ paymentMethod: 'check' });
+    const { member, payoutId } = story;
+    await cast.service.sql`DELETE FROM user_addresses WHERE user_id = ${member.userId}`;
+    await stories.giveW9(story);
+    expect(await stories.statusOf(payoutId)).toBe('pending_bank_info');
+    const [mail] = await cast.service.sql`
+      SELECT template FROM notifications WHERE user_id = ${member.userId} AND template = 'address-wanted'`;
+    expect(mail).toBeDefined();
+  });
+
   it('asks the member by mail for each of the two, once', async () => {
     const story = await stories.payable();
     const rows = await cast.service.sql<{ template: string }[]>`
