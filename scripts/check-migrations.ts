@@ -1,8 +1,13 @@
-/** Takes an empty database up, all the way back, and up again, and compares what it then holds. For .ci/run. */
+/**
+ * Takes an empty database up, all the way back, and up again, and compares what it then holds; and asks drizzle-kit whether
+ * the schema has a change that no migration makes. For .ci/run.
+ */
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { discardEmbeddedServer, startEmbeddedServer } from '../src/db/embedded-server.ts';
 import { migrateDown, migrateUp } from '../src/db/migrations.ts';
@@ -79,11 +84,37 @@ async function check(url: string): Promise<void> {
   print('Up again: the same as before.');
 }
 
+/** drizzle-kit writes a migration where the schema in src/db/schema is not the one of the newest snapshot. */
+async function checkSnapshot(folder: string): Promise<void> {
+  const copy = join(folder, 'drizzle');
+  await cp(join(root, 'drizzle'), copy, { recursive: true });
+  const before = await readdir(copy);
+  await promisify(execFile)(
+    join(root, 'node_modules', '.bin', 'drizzle-kit'),
+    // It takes the folder for one below the current one, whatever it begins with.
+    [
+      'generate',
+      '--dialect=postgresql',
+      '--schema=./src/db/schema/index.ts',
+      `--out=${relative(root, copy)}`,
+    ],
+    { cwd: root },
+  );
+  const added = (await readdir(copy)).filter((name) => !before.includes(name));
+  if (added.length > 0) {
+    const wanted = await readFile(join(copy, added[0]!), 'utf8');
+    throw new Error(`The schema has changes that the newest snapshot in drizzle/meta has not:\n${wanted}`);
+  }
+  print('The newest snapshot in drizzle/meta is that of the schema.');
+}
+
+const root = resolve(import.meta.dirname, '..');
 const folder = await mkdtemp(join(tmpdir(), 'payout-service-migrations.'));
 // PostgreSQL runs as another user when we are root, and must get in.
 await chmod(folder, 0o755);
 const dataDirectory = join(folder, 'postgres');
 try {
+  await checkSnapshot(folder);
   const server = await startEmbeddedServer({
     dataDirectory,
     password: randomBytes(16).toString('hex'),

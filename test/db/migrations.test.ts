@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { is } from 'drizzle-orm';
+import { getTableConfig, PgTable } from 'drizzle-orm/pg-core';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { isMigrated, migrateDown, migrateUp } from '../../src/db/migrations.ts';
+import * as schema from '../../src/db/schema/index.ts';
 import { createDatabase, databaseUrl, dropDatabase } from '../support/databases.ts';
 
 const clusterUrl = inject('clusterUrl');
@@ -51,6 +54,10 @@ const tables = async (): Promise<string[]> => {
   return rows.map((row) => row.name);
 };
 
+/** As PostgreSQL spells the type that Drizzle names. */
+const sqlType = (type: string): string =>
+  type.replace(/^numeric\((\d+), (\d+)\)$/, 'numeric($1,$2)').replace(/^serial$/, 'integer');
+
 const SHARED = [
   'accounts',
   'admin_users',
@@ -76,6 +83,23 @@ describe('the migrations', () => {
     expect(await dump()).toEqual(empty);
     await migrateUp(url);
     expect(await dump()).toEqual(made);
+  });
+
+  it('make the columns that the code believes in', async () => {
+    await migrateUp(url);
+    const rows = await sql<{ line: string }[]>`
+      SELECT concat_ws(' ', relname, attname, format_type(atttypid, atttypmod), attnotnull) AS line
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+       WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped`;
+    const believed = Object.values(schema)
+      .filter((value) => is(value, PgTable))
+      .map((table) => getTableConfig(table))
+      .flatMap(({ name: table, columns }) =>
+        columns.map((column) =>
+          [table, column.name, sqlType(column.getSQLType()), column.notNull ? 't' : 'f'].join(' '),
+        ),
+      );
+    expect(believed.toSorted()).toEqual(rows.map(({ line }) => line).toSorted());
   });
 
   it('each have a way back to where they were before', async () => {
