@@ -34,7 +34,7 @@ export const isLostConnection = (error: unknown): boolean =>
 const isFullOrReadOnly = (code: string): boolean => /^(53\d\d\d|25006)$/.test(code);
 
 /** Which refusal of the database is which fault of the caller (constraints and triggers in drizzle/). */
-const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
+export const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
   payout_management_one_payout_per_tranche: [
     'NO_FUNDED_SLOT',
     'Somebody else has just taken the last funded payout.',
