@@ -145,7 +145,6 @@ async function drain(parts: {
   const { config, services, health, stopping } = parts;
   const deadline = performance.now() + DRAIN_MS;
   health.stop();
-  stopping.begin();
   const requests = sleep(config.stopDelayMs).then(() => stopping.finish(deadline - performance.now()));
   const background = config.jobs
     ? [
