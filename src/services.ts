@@ -160,6 +160,7 @@ export function createServices(parts: Parts) {
       membership,
       delays: new DelayWatch(database, clock),
       audit,
+      checkpoints,
       idempotency,
       queue,
       issuing: tax.issuing,

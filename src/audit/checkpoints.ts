@@ -21,8 +21,6 @@ export interface CheckpointFault {
   fault: string;
 }
 
-const HOUR_MS = 3_600_000;
-
 /**
  * Signed statements of how long every chain of the audit log was and with which hash it ended, written to a place outside
  * of the database. What they cover cannot be cut off or rewritten without its showing.
@@ -67,12 +65,11 @@ export class Checkpoints {
     }
   }
 
-  /** Is it time: an hour after the last, or at once after a payment? */
+  /** Has a payment moved since the last, or was there none yet? The hourly ones are a job's. */
   async isDue(): Promise<boolean> {
     const reader = this.#database.reader;
     const last = await lastCheckpoint(reader);
-    if (!last || this.#clock.now().getTime() - last.madeAt.getTime() >= HOUR_MS) return true;
-    return paymentMovedSince(reader, last.horizon);
+    return !last || paymentMovedSince(reader, last.horizon);
   }
 
   /** What all checkpoints together hold, as far as they are good, and the first that is not. */

@@ -7,7 +7,7 @@ import type { Checkpoints } from '../audit/checkpoints.ts';
 
 const PAUSE_MS = 5000;
 
-/** Makes a checkpoint each hour and within seconds of a payment, in whichever instance looks first. */
+/** Makes a checkpoint within seconds of a payment, in whichever instance looks first. The hourly one is a job. */
 export class CheckpointLoop {
   readonly #checkpoints: Checkpoints;
   readonly #database: Database;

@@ -1,5 +1,6 @@
 import type { AlertCategory } from '../alerts/raise-alert.ts';
 import type { AuditLogger } from '../audit/audit-logger.ts';
+import type { Checkpoints } from '../audit/checkpoints.ts';
 import type { EligibilityChecker } from '../eligibility/eligibility-checker.ts';
 import type { Actor } from '../kernel/actor.ts';
 import type { IdempotencyKeys } from '../idempotency/idempotency.ts';
@@ -45,6 +46,7 @@ export function jobTable(services: {
   membership: MembershipManager;
   delays: DelayWatch;
   audit: AuditLogger;
+  checkpoints: Checkpoints;
   idempotency: IdempotencyKeys;
   queue: MemberQueue;
   issuing: YearEndIssuing;
@@ -110,6 +112,14 @@ export function jobTable(services: {
       schedule: { kind: 'daily', hour: 6, minute: 0 },
       limitMs: 60 * MINUTE_MS,
       run: (actor, { signal }) => services.retention.apply(actor, () => signal.aborted),
+    },
+    {
+      name: 'audit-checkpoint',
+      summary: 'Signs how long every chain of the audit log is, and writes it outside of the database.',
+      schedule: { kind: 'hourly', minute: 0 },
+      limitMs: 10 * MINUTE_MS,
+      failureAlert: 'audit_broken',
+      run: async () => ({ checkpoint: await services.checkpoints.make() }),
     },
     {
       name: 'audit-verification',

@@ -90,6 +90,7 @@ describe('the jobs over HTTP', () => {
         ['eligibility-check', '0 2 * * *', '2026-11-21T02:00:00.000Z'],
         ['membership-removals', '0 3 * * *', '2026-11-21T03:00:00.000Z'],
         ['delay-checks', '15 * * * *', '2026-11-20T12:15:00.000Z'],
+        ['audit-checkpoint', '0 * * * *', '2026-11-20T13:00:00.000Z'],
         ['audit-verification', '0 4 * * *', '2026-11-21T04:00:00.000Z'],
       ]),
     );
@@ -125,13 +126,16 @@ describe('the jobs over HTTP', () => {
     }
   });
 
-  it.each(['eligibility-check', 'membership-removals', 'delay-checks', 'audit-verification'])(
-    '%s runs on an empty day',
-    async (name) => {
-      const { body } = await admin.post(`/api/jobs/${name}/run`);
-      expect([body.status, body.error]).toEqual(['succeeded', null]);
-    },
-  );
+  it.each([
+    'eligibility-check',
+    'membership-removals',
+    'delay-checks',
+    'audit-checkpoint',
+    'audit-verification',
+  ])('%s runs on an empty day', async (name) => {
+    const { body } = await admin.post(`/api/jobs/${name}/run`);
+    expect([body.status, body.error]).toEqual(['succeeded', null]);
+  });
 
   it('that are unknown answer 404', async () => {
     const answer = await admin.post('/api/jobs/coffee/run');
