@@ -35,6 +35,7 @@ import {
 } from './membership/subscription-gateway.ts';
 import { DeliveryLoop } from './notifications/delivery-loop.ts';
 import { Links } from './notifications/links.ts';
+import { MailDelivery } from './notifications/mail-delivery.ts';
 import { MailQueueKeeper } from './notifications/mail-queue-keeper.ts';
 import { createMailer, type Mailer } from './notifications/mailer.ts';
 import { NotificationService } from './notifications/notification-service.ts';
@@ -95,9 +96,10 @@ export function createServices(parts: Parts) {
   });
   const audit = new AuditLogger({ database, clock, logger, checkpoints });
   const payouts = new Payouts(database, clock);
-  const progress = new PayoutProgress(payouts, clock);
-  const approvals = new ApprovalManager(payouts, progress, clock);
-  const review = new PayoutReview(payouts, progress, approvals, clock);
+  const notifications = new NotificationService(database, clock);
+  const progress = new PayoutProgress(payouts, notifications, clock);
+  const approvals = new ApprovalManager(payouts, progress, notifications, clock);
+  const review = new PayoutReview(payouts, progress, notifications, clock);
   const queue = new MemberQueue(database, clock);
   const eligibility = new EligibilityChecker(database, clock, business, queue);
   const winners = new WinnerSelector({
@@ -125,6 +127,7 @@ export function createServices(parts: Parts) {
     clock,
     payouts,
     progress,
+    notifications,
     bankDetails,
     tax: tax.compliance,
     membership,
@@ -135,7 +138,7 @@ export function createServices(parts: Parts) {
     { ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl },
     clock,
   );
-  const notifications = new NotificationService({
+  const mailDelivery = new MailDelivery({
     database,
     clock,
     mailer,
@@ -146,7 +149,7 @@ export function createServices(parts: Parts) {
   const idempotency = new IdempotencyKeys(database, clock, config.auth.secret);
   const retention = new Retention(database, clock);
   const delivery = new DeliveryLoop(
-    notifications,
+    mailDelivery,
     new MailQueueKeeper(database, logger, config.email.retry),
     logger,
   );
@@ -170,7 +173,7 @@ export function createServices(parts: Parts) {
   tax.issuing.onLeftOver = () => jobs.wake('tax-form-issuing');
   const demoClock = new DemoClock(database, clock, async () => {
     await jobs.runMissedEverywhere();
-    await notifications.deliverDue();
+    await mailDelivery.deliverDue();
   });
   const { auth, callers } = createAuthentication(parts);
   return {
@@ -199,6 +202,7 @@ export function createServices(parts: Parts) {
     instanceWatch: new InstanceWatch({ database, clock, machineClock: systemClock, logger }),
     jobs,
     links,
+    mailDelivery,
     mailer,
     membership,
     notifications,
@@ -248,6 +252,7 @@ function createPayments(deps: {
   clock: Clock;
   payouts: Payouts;
   progress: PayoutProgress;
+  notifications: NotificationService;
   bankDetails: BankDetailsService;
   tax: TaxComplianceService;
   membership: MembershipManager;
@@ -260,7 +265,7 @@ function createPayments(deps: {
     payouts,
     progress,
     freezer: new InstructionsFreezer(clock, payouts, deps.bankDetails, deps.tax),
-    aftermath: new PaymentAftermath(clock, deps.membership, deps.tax),
+    aftermath: new PaymentAftermath(clock, deps.membership, deps.tax, deps.notifications),
   });
 }
 

@@ -105,7 +105,7 @@ async function bringUp(
     callers: services.callers,
     clock,
     logger,
-    email: services.notifications,
+    email: services.mailer,
     scheduler: { expected: config.jobs, get isRunning() { return services.jobs.isRunning; } }, // prettier-ignore
     more: {
       ...(redis ? { redis: async () => (await redis.ping()) === 'PONG' } : {}),

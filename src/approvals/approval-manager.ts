@@ -1,12 +1,10 @@
-import { closeAlert } from '../alerts/raise-alert.ts';
 import type { Tx } from '../db/client.ts';
 import type { ApprovalEntry } from '../db/schema/index.ts';
-import { formatUsd } from '../documents/money-words.ts';
 import type { CallerActor, StaffActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import type { Cents } from '../kernel/money.ts';
-import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
+import type { NotificationService } from '../notifications/notification-service.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { PayoutView } from '../payouts/payout-view.ts';
 import type { Payouts } from '../payouts/payouts.ts';
@@ -34,11 +32,13 @@ export interface ApprovalStatus {
 export class ApprovalManager {
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
+  readonly #notifications: NotificationService;
   readonly #clock: Clock;
 
-  constructor(payouts: Payouts, progress: PayoutProgress, clock: Clock) {
+  constructor(payouts: Payouts, progress: PayoutProgress, notifications: NotificationService, clock: Clock) {
     this.#payouts = payouts;
     this.#progress = progress;
+    this.#notifications = notifications;
     this.#clock = clock;
   }
 
@@ -52,37 +52,9 @@ export class ApprovalManager {
     return approvalsNeeded(amountCents) > 0;
   }
 
-  /** Opens the first round: writes to all who may decide. */
-  async initializeApproval(tx: Tx, payout: Payout, initiator: StaffActor, winnerName: string): Promise<void> {
-    const message = { payoutId: payout.payoutId, at: this.#clock.now() };
-    await enqueueForStaff(
-      tx,
-      { roles: ['admin'] },
-      {
-        ...message,
-        template: 'payouts-created',
-        data: { payoutIds: payout.payoutId, winnerNames: winnerName, initiatedBy: initiator.email },
-      },
-    );
-    await this.askForApproval(tx, payout, initiator.email);
-  }
-
-  /** Writes to all who may decide, but for the initiator and the payee. */
-  async askForApproval(tx: Tx, payout: Payout, initiatedBy: string): Promise<void> {
-    await enqueueForStaff(
-      tx,
-      {
-        roles: ['admin', 'finance_manager'],
-        exceptAdminIds: [payout.initiatedBy],
-        exceptUserIds: [payout.userId],
-      },
-      {
-        template: 'approval-wanted',
-        payoutId: payout.payoutId,
-        data: { grossAmount: formatUsd(payout.grossCents), initiatedBy },
-        at: this.#clock.now(),
-      },
-    );
+  /** Opens the first round: asks all who may decide. */
+  initializeApproval(tx: Tx, payout: Payout, initiator: StaffActor): Promise<void> {
+    return this.#notifications.sendApprovalRequest(tx, payout, initiator.email);
   }
 
   /**
@@ -98,18 +70,8 @@ export class ApprovalManager {
       async (tx, subject) => {
         if (actor.kind !== 'staff') throw new DomainError('FORBIDDEN', 'Only staff decide on payouts.');
         const payout = await this.#record(tx, actor, subject, decision);
-        if (payout.status === 'pending_approval') return;
-        await closeAlert(tx, 'approval_overdue', payoutId, this.#clock.now());
         if (payout.status !== 'approved') return;
-        await enqueueFor(tx, payout.userId, {
-          template: 'winner',
-          payoutId,
-          data: {
-            grossAmount: formatUsd(payout.grossCents),
-            retentionFee: formatUsd(payout.retentionFeeCents),
-          },
-          at: this.#clock.now(),
-        });
+        await this.#notifications.sendWinnerNotification(tx, payout);
         await this.#progress.advance(tx, payout);
       },
       { version: decision.version },

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { and, count, eq, gt, inArray, min, sql } from 'drizzle-orm';
-import { raiseAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Tx } from '../db/client.ts';
 import { userAuditLogs } from '../db/schema/index.ts';
 import type { StaffActor } from '../kernel/actor.ts';
 import { DomainError } from '../kernel/errors.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 
 const ACTIONS = ['bank_info_revealed', 'tin_revealed'] as const;
 const MOST_AN_HOUR = 5;
@@ -32,7 +32,7 @@ export async function recordReveal(tx: Tx, reveal: Reveal): Promise<void> {
   const { actor, at, action, entityType, entityId, reason, what } = reveal;
   await assertNotTooMany(tx, actor, at);
   await recordAudit(tx, { actor, at, entityType, entityId, action, newValues: { reason } });
-  await raiseAlert(tx, {
+  await alertStaff(tx, {
     severity: 'warning',
     category: 'secret_revealed',
     title: `A full ${what} was shown`,

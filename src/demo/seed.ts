@@ -47,9 +47,9 @@ export async function seedDemo(config: Config, url: string): Promise<void> {
       mailer,
     });
     await new PayoutStories(services, clock, people, now).tellAll();
-    await services.notifications.deliverDue();
+    await services.mailDelivery.deliverDue();
     // What staff are told of the mail that could not be delivered.
-    await services.notifications.deliverDue();
+    await services.mailDelivery.deliverDue();
     await markDemoData(database);
   } finally {
     await database.close();

@@ -1,4 +1,4 @@
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Tx } from '../db/client.ts';
 import { actorLabel, type Actor } from '../kernel/actor.ts';
@@ -6,7 +6,7 @@ import { isoDateOf, thirtyDayMonthsBetween } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { dollars } from '../kernel/money.ts';
 import { formatUsd } from '../documents/money-words.ts';
-import { enqueueForStaff } from '../notifications/outbox.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 import type { MemberQueue } from '../queue/member-queue.ts';
 import type { QueueTotals } from '../queue/queue-member.ts';
 import {
@@ -116,7 +116,7 @@ export class EligibilityChecker {
 
   async #alert(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
     if (!result.isEligible) return closeAlert(tx, 'payout_eligible', 'all', at);
-    const isNew = await raiseAlert(tx, {
+    const alert = {
       severity: 'info',
       category: 'payout_eligible',
       title: 'Payouts can be issued',
@@ -124,14 +124,13 @@ export class EligibilityChecker {
       details: { ...result },
       subject: 'all',
       at,
-    });
-    if (!isNew) return;
+    } as const;
     const data = {
       totalRevenue: formatUsd(Math.round(result.totalRevenue * 100)),
       availableSlots: String(result.availableSlots),
       checkedAt: at.toISOString(),
     };
-    await enqueueForStaff(tx, { roles: ['admin'] }, { template: 'payouts-available', data, at });
+    await alertStaff(tx, alert, { message: { template: 'payouts-available', data } });
   }
 
   /** Counted in money, as live payouts may have been initiated under another reward. */
@@ -142,7 +141,7 @@ export class EligibilityChecker {
     at: Date,
   ): Promise<void> {
     if (revenueCents >= awardedCents) return closeAlert(tx, 'revenue_shortfall', 'all', at);
-    await raiseAlert(tx, {
+    await alertStaff(tx, {
       severity: 'warning',
       category: 'revenue_shortfall',
       title: 'Refunds took revenue below what is awarded',

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import type { Database, Tx } from '../db/client.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import { addDays, isoDateOf, startOfDay, type IsoDate } from '../kernel/calendar.ts';
@@ -100,8 +101,9 @@ export class MembershipManager {
   }
 
   /** For a payout that came back. */
-  suspendRemoval(tx: Tx, payoutId: string): Promise<void> {
-    return suspendRemoval(tx, payoutId);
+  async suspendRemoval(tx: Tx, payoutId: string): Promise<void> {
+    await suspendRemoval(tx, payoutId);
+    await closeAlert(tx, 'removal_failing', payoutId, this.#clock.now());
   }
 
   /** Writes to members whose membership ends within 30 days, once each. Returns how many. */
@@ -240,7 +242,9 @@ export class MembershipManager {
       }
       await markReturned(tx, removal.id, paidAt);
       const values = { paymentDate: paidAt.toISOString() };
-      await auditRemoval(tx, removal, 'reactivated', this.#clock.now(), { actor, values });
+      const at = this.#clock.now();
+      await auditRemoval(tx, removal, 'reactivated', at, { actor, values });
+      await closeAlert(tx, 'removal_after_return', removal.id, at);
       return this.#status(tx, userId);
     });
   }

@@ -156,17 +156,19 @@ export async function markRemoved(tx: Tx, id: string, at: Date): Promise<void> {
     .where(eq(membershipRemovals.id, id));
 }
 
-/** `isUnclear`: the membership may have ended all the same. */
+/** `isUnclear`: the membership may have ended all the same. Returns whether it still is to be ended. */
 export async function markAttemptFailed(
   tx: Tx,
   id: string,
   lastError: string,
   isUnclear: boolean,
-): Promise<void> {
-  await tx
+): Promise<boolean> {
+  const [row] = await tx
     .update(membershipRemovals)
     .set({ lastError, ...(isUnclear ? {} : { callStartedAt: null }) })
-    .where(and(eq(membershipRemovals.id, id), ne(membershipRemovals.status, 'removed')));
+    .where(and(eq(membershipRemovals.id, id), ne(membershipRemovals.status, 'removed')))
+    .returning({ status: membershipRemovals.status });
+  return row?.status === 'scheduled';
 }
 
 /** It did not end after all. */

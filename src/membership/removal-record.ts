@@ -1,9 +1,10 @@
 /** What is written of a removal: each of these in one transaction, with its entry in the audit log. */
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Tx } from '../db/client.ts';
 import { systemActor, type CallerActor, type SystemActor } from '../kernel/actor.ts';
 import { isoDateOf } from '../kernel/calendar.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 import { enqueueFor } from '../notifications/outbox.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import {
@@ -68,7 +69,7 @@ export async function recordRemoval(
 }
 
 async function tellOfLateReturn(tx: Tx, removal: RemovalRow, at: Date): Promise<void> {
-  await raiseAlert(tx, {
+  await alertStaff(tx, {
     severity: 'critical',
     category: 'removal_after_return',
     title: 'A membership ended while its payout came back',
@@ -86,10 +87,11 @@ export async function recordFailure(
   failure: { reason: string; isUnclear: boolean },
   at: Date,
 ): Promise<void> {
-  await markAttemptFailed(tx, removal.id, failure.reason.slice(0, 300), failure.isUnclear);
+  const { reason, isUnclear } = failure;
+  const isDue = await markAttemptFailed(tx, removal.id, reason.slice(0, 300), isUnclear);
   await auditRemoval(tx, removal, 'removal_failed', at, { success: false });
-  if (removal.attempts < FAILURES_BEFORE_ALERT) return;
-  await raiseAlert(tx, {
+  if (!isDue || removal.attempts < FAILURES_BEFORE_ALERT) return;
+  await alertStaff(tx, {
     severity: 'warning',
     category: 'removal_failing',
     title: 'A membership cannot be ended',

@@ -1,26 +1,30 @@
 import { raiseAlert, type Alert } from '../alerts/raise-alert.ts';
 import type { Tx } from '../db/client.ts';
-import type { StaffRole } from '../kernel/actor.ts';
-import { enqueueForStaff } from './outbox.ts';
+import { enqueueForStaff, type MailData, type StaffRecipients } from './outbox.ts';
+import type { TemplateName } from './mail-templates.ts';
 
-/** Raises an alert and writes to those whom it concerns, both once per occurrence. Returns whether it is new. */
-export async function alertStaff(
+/** Whom an alert is mailed to, the payout that it is about, and a message of its own where it has one. */
+interface AlertMail<N extends TemplateName> {
+  to?: StaffRecipients;
+  payoutId?: string;
+  message?: { template: N; data: MailData<N> };
+}
+
+/** Raises an alert and writes to those whom it concerns, admins unless said, both once per occurrence. Returns whether it is new. */
+export async function alertStaff<N extends TemplateName>(
   tx: Tx,
   alert: Alert,
-  recipients: { roles: readonly StaffRole[]; payoutId?: string } = { roles: ['admin'] },
+  { to = { roles: ['admin'] }, payoutId, message }: AlertMail<N> = {},
 ): Promise<boolean> {
-  const isNew = await raiseAlert(tx, alert);
-  if (!isNew) return false;
-  const { roles, payoutId } = recipients;
-  await enqueueForStaff(
-    tx,
-    { roles },
-    {
+  if (!(await raiseAlert(tx, alert))) return false;
+  const about = { ...(payoutId === undefined ? {} : { payoutId }), at: alert.at };
+  if (message) await enqueueForStaff(tx, to, { ...about, ...message });
+  else {
+    await enqueueForStaff(tx, to, {
+      ...about,
       template: alert.severity === 'critical' ? 'critical-failure' : 'staff-notice',
-      ...(payoutId === undefined ? {} : { payoutId }),
       data: { title: alert.title, occurredAt: alert.at.toISOString(), details: alert.message },
-      at: alert.at,
-    },
-  );
+    });
+  }
   return true;
 }

@@ -1,5 +1,6 @@
 import { raiseAlert } from '../alerts/raise-alert.ts';
 import type { Tx } from '../db/client.ts';
+import { alertStaff } from './alert-staff.ts';
 import { takeDeadMail } from './mail-queue.ts';
 import {
   changeNotification,
@@ -7,7 +8,6 @@ import {
   lockNotification,
   type NotificationRow,
 } from './notification-store.ts';
-import { enqueueForStaff } from './outbox.ts';
 import { recordDelivery } from './record-delivery.ts';
 
 const DIED = 'The service stopped during the last attempt.';
@@ -28,32 +28,26 @@ export async function tellOfDeadMail(tx: Tx, at: Date): Promise<boolean> {
 }
 
 async function tell(tx: Tx, notification: NotificationRow, at: Date): Promise<void> {
+  const { id, payoutId, template, attempts, userId } = notification;
   const reason = notification.lastError ?? 'unknown';
-  const isNew = await raiseAlert(tx, {
+  const alert = {
     severity: 'warning',
     category: 'dead_letter',
     title: 'A message could not be delivered',
-    message: `The message "${notification.template}" was given up after ${notification.attempts} attempts: ${reason}`,
-    details: { notificationId: notification.id, payoutId: notification.payoutId },
-    subject: notification.id,
+    message: `The message "${template}" was given up after ${attempts} attempts: ${reason}`,
+    details: { notificationId: id, payoutId },
+    subject: id,
     at,
-  });
+  } as const;
   // A message about undelivered messages that cannot be delivered would go on for ever.
-  if (!isNew || notification.template === 'dead-letter') return;
-  const recipient = await findRecipient(tx, notification.userId);
-  await enqueueForStaff(
-    tx,
-    { roles: ['admin'] },
-    {
-      template: 'dead-letter',
-      ...(notification.payoutId === null ? {} : { payoutId: notification.payoutId }),
-      data: {
-        messageName: notification.template,
-        recipient: recipient?.address ?? notification.userId,
-        attempts: String(notification.attempts),
-        reason,
-      },
-      at,
-    },
-  );
+  if (template === 'dead-letter') {
+    await raiseAlert(tx, alert);
+    return;
+  }
+  const recipient = (await findRecipient(tx, userId))?.address ?? userId;
+  const data = { messageName: template, recipient, attempts: String(attempts), reason };
+  await alertStaff(tx, alert, {
+    ...(payoutId === null ? {} : { payoutId }),
+    message: { template: 'dead-letter', data },
+  });
 }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { errorFields, type Logger } from '../kernel/logger.ts';
+import type { MailDelivery } from './mail-delivery.ts';
 import type { MailQueueKeeper } from './mail-queue-keeper.ts';
-import type { NotificationService } from './notification-service.ts';
 
 const PAUSE_MS = 1000;
 /** How often messages are looked for that no queue holds. */
@@ -9,14 +9,14 @@ const ADOPT_EVERY_MS = 60_000;
 
 /** Looks for due messages again and again, in every instance; the queue gives each to one of them. */
 export class DeliveryLoop {
-  readonly #notifications: NotificationService;
+  readonly #delivery: MailDelivery;
   readonly #keeper: MailQueueKeeper;
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   #work: Promise<void> | undefined;
 
-  constructor(notifications: NotificationService, keeper: MailQueueKeeper, logger: Logger) {
-    this.#notifications = notifications;
+  constructor(delivery: MailDelivery, keeper: MailQueueKeeper, logger: Logger) {
+    this.#delivery = delivery;
     this.#keeper = keeper;
     this.#logger = logger;
   }
@@ -41,10 +41,10 @@ export class DeliveryLoop {
     while (!signal.aborted) {
       try {
         if (performance.now() - adoptedAt >= ADOPT_EVERY_MS) {
-          await this.#notifications.adoptUnqueued();
+          await this.#delivery.adoptUnqueued();
           adoptedAt = performance.now();
         }
-        await this.#notifications.deliver(signal);
+        await this.#delivery.deliver(signal);
       } catch (error) {
         this.#logger.warn('Messages could not be looked for; trying again.', errorFields(error));
       }

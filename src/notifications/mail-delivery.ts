@@ -1,12 +1,9 @@
 import { closeAlert } from '../alerts/raise-alert.ts';
 import type { Database, Tx } from '../db/client.ts';
-import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
-import { DomainError, notFound } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
 import { traced } from '../kernel/tracing.ts';
-import { DEFAULT_PAGE, pageOf, type Page } from '../kernel/paging.ts';
 import { composeMail } from './compose-mail.ts';
 import { tellOfDeadMail } from './dead-letters.ts';
 import type { Links } from './links.ts';
@@ -18,7 +15,6 @@ import {
   finishMail,
   hastenMails,
   LEASE_SECONDS,
-  requeueMail,
   takeMails,
 } from './mail-queue.ts';
 import {
@@ -26,11 +22,8 @@ import {
   changeNotification,
   dueIds,
   failAttempt,
-  listNotifications,
-  lockNotification,
   lockNotifications,
   unqueuedIds,
-  type NotificationFilter,
   type NotificationRow,
 } from './notification-store.ts';
 import { recordDelivery } from './record-delivery.ts';
@@ -40,26 +33,13 @@ const AT_ONCE = 4;
 const ADOPT_AT_ONCE = 1000;
 const INTERRUPTED = 'The service stopped during the attempt: the message may have arrived.';
 
-export interface NotificationView {
-  id: string;
-  template: string;
-  userId: string;
-  payoutId: string | null;
-  status: NotificationRow['status'];
-  attempts: number;
-  lastError: string | null;
-  nextAttemptAt: string;
-  createdAt: string;
-  sentAt: string | null;
-}
-
 interface Attempt {
   notification: NotificationRow;
   isLast: boolean;
 }
 
 /** Delivers what is queued: at least once, with a fixed Message-ID, recorded before and after each attempt. */
-export class NotificationService {
+export class MailDelivery {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #mailer: Mailer;
@@ -193,57 +173,4 @@ export class NotificationService {
   #later(seconds: number): Date {
     return new Date(this.#clock.now().getTime() + seconds * 1000);
   }
-
-  async list(
-    filter: Omit<NotificationFilter, 'limit'> & { limit?: number | undefined },
-  ): Promise<Page<NotificationView>> {
-    const limit = filter.limit ?? DEFAULT_PAGE;
-    const rows = await listNotifications(this.#database.reader, { ...filter, limit });
-    return pageOf(rows, limit, (row) => [row.createdAt.toISOString(), row.id], viewOf);
-  }
-
-  /** Queues a message again. Throws NOT_FOUND, or NOT_RESENDABLE while it is on its way. */
-  async resend(actor: CallerActor, id: string): Promise<NotificationView> {
-    return this.#database.transaction(async (tx) => {
-      const notification = await lockNotification(tx, id);
-      if (!notification) throw notFound('notification', id);
-      if (notification.status !== 'failed' && notification.status !== 'sent') {
-        throw new DomainError(
-          'NOT_RESENDABLE',
-          'The message is still on its way. Wait until it is sent or given up.',
-        );
-      }
-      const at = this.#clock.now();
-      const row = await changeNotification(tx, id, {
-        status: 'queued',
-        attempts: 0,
-        lastError: null,
-        sentAt: null,
-        nextAttemptAt: at,
-        // One that arrived before would be taken for a copy of itself under the same id.
-        ...(notification.status === 'sent' ? { messageId: `${id}.${at.getTime()}@payout-service` } : {}),
-      });
-      await requeueMail(tx, id);
-      await closeAlert(tx, 'dead_letter', id, at);
-      await recordDelivery(tx, notification, { action: 'requeued', at, actor });
-      return viewOf(row);
-    });
-  }
-
-  isUp(): Promise<boolean> {
-    return this.#mailer.isUp();
-  }
 }
-
-const viewOf = (row: NotificationRow): NotificationView => ({
-  id: row.id,
-  template: row.template,
-  userId: row.userId,
-  payoutId: row.payoutId,
-  status: row.status,
-  attempts: row.attempts,
-  lastError: row.lastError,
-  nextAttemptAt: row.nextAttemptAt.toISOString(),
-  createdAt: row.createdAt.toISOString(),
-  sentAt: row.sentAt?.toISOString() ?? null,
-});

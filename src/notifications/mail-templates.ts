@@ -3,7 +3,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import Handlebars from 'handlebars';
 
-type Kind = 'text' | 'text?' | 'link' | 'link?';
+/** `words`: what somebody has written, up to a paragraph. */
+type Kind = 'text' | 'text?' | 'words' | 'link' | 'link?';
 
 /** What each message to a member says; all have `recipientName` besides. A `?` marks what may be left out. */
 const MEMBER_MAILS = {
@@ -41,13 +42,13 @@ const MEMBER_MAILS = {
   'payment-failed': {
     payoutId: 'text',
     netAmount: 'text',
-    reason: 'text',
-    nextStep: 'text',
+    reason: 'words',
+    nextStep: 'words',
     link: 'link?',
   },
   'removal-notice': { removalDate: 'text', link: 'link?' },
   'membership-removed': { removedDate: 'text', link: 'link' },
-  'tax-form-rejected': { payoutId: 'text', reason: 'text', link: 'link' },
+  'tax-form-rejected': { payoutId: 'text', reason: 'words', link: 'link' },
   'form-1099-ready': { taxYear: 'text', link: 'link' },
 } as const satisfies Record<string, Record<string, Kind>>;
 
@@ -79,17 +80,17 @@ const STAFF_MAILS = {
     expectedArrivalDate: 'text',
     link: 'link',
   },
-  'manual-review': { payoutId: 'text', payeeName: 'text', reason: 'text', link: 'link' },
+  'manual-review': { payoutId: 'text', payeeName: 'text', reason: 'words', link: 'link' },
   'dead-letter': {
     messageName: 'text',
     recipient: 'text',
     payoutId: 'text?',
     attempts: 'text',
-    reason: 'text',
+    reason: 'words',
     link: 'link',
   },
-  'staff-notice': { title: 'text', occurredAt: 'text', details: 'text', link: 'link' },
-  'critical-failure': { title: 'text', occurredAt: 'text', details: 'text', link: 'link' },
+  'staff-notice': { title: 'text', occurredAt: 'text', details: 'words', link: 'link' },
+  'critical-failure': { title: 'text', occurredAt: 'text', details: 'words', link: 'link' },
 } as const satisfies Record<string, Record<string, Kind>>;
 
 const MAILS = { ...MEMBER_MAILS, ...STAFF_MAILS };
@@ -115,11 +116,13 @@ export interface RenderedMail {
 
 export const SERVICE_NAME = 'Payout Service';
 const MAX_VALUE_CHARACTERS = 200;
+/** As long as a reason may be that staff give. */
+const MAX_WORDS_CHARACTERS = 1000;
 const MAX_SUBJECT_CHARACTERS = 150;
 const MAX_LINK_CHARACTERS = 2000;
 
 /**
- * The value on one line of at most 200 characters, without control, bidi and invisible characters: a name must not
+ * The value on one line, cut to 200 characters unless said, without control, bidi and invisible characters: a name must not
  * start a line or a header of its own, nor make the words around it read differently.
  */
 export function plainValue(value: string, maxCharacters = MAX_VALUE_CHARACTERS): string {
@@ -170,7 +173,11 @@ function safeValues(name: TemplateName, model: Record<string, string | undefined
     const optional = kind.endsWith('?');
     if (value === undefined && !optional) throw new Error(`The message ${name} needs ${field}`);
     if (value === undefined || (value === '' && optional)) values[field] = '';
-    else values[field] = kind.startsWith('link') ? safeLink(value) : plainValue(readable(value)) || '(empty)';
+    else if (kind.startsWith('link')) values[field] = safeLink(value);
+    else {
+      const longest = kind === 'words' ? MAX_WORDS_CHARACTERS : MAX_VALUE_CHARACTERS;
+      values[field] = plainValue(readable(value), longest) || '(empty)';
+    }
   }
   return values;
 }

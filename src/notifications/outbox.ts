@@ -42,14 +42,27 @@ export async function enqueueForMany<N extends TemplateName>(
   );
 }
 
-/** One message for each active member of staff with one of the roles, less those who may not act on it. */
+/** Active staff with one of the roles, less those whom it does not concern. */
+export interface StaffRecipients {
+  roles: readonly StaffRole[];
+  exceptUserIds?: readonly string[];
+  exceptAdminIds?: readonly number[];
+}
+
+/** All who may still decide on the payout: neither its initiator, nor its payee, nor `decided` (adminIds). */
+export const mayDecideOn = (
+  payout: { userId: string; initiatedBy: number },
+  decided: readonly number[] = [],
+): StaffRecipients => ({
+  roles: ['admin', 'finance_manager'],
+  exceptAdminIds: [payout.initiatedBy, ...decided],
+  exceptUserIds: [payout.userId],
+});
+
+/** One message for each of them. */
 export async function enqueueForStaff<N extends TemplateName>(
   tx: Tx,
-  recipients: {
-    roles: readonly StaffRole[];
-    exceptUserIds?: readonly string[];
-    exceptAdminIds?: readonly number[];
-  },
+  recipients: StaffRecipients,
   message: Message<N>,
 ): Promise<void> {
   const staff = await tx

@@ -1,11 +1,12 @@
 import { and, eq } from 'drizzle-orm';
-import { closeAlert, openSubjects, raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert, openSubjects, type AlertCategory } from '../alerts/raise-alert.ts';
 import type { Database, Tx } from '../db/client.ts';
 import { payoutManagement } from '../db/schema/index.ts';
 import { formatUsd } from '../documents/money-words.ts';
 import { addDays, isoDateOf } from '../kernel/calendar.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { enqueueForStaff } from '../notifications/outbox.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
+import { mayDecideOn } from '../notifications/outbox.ts';
 import { payoutFromRow } from './payout.ts';
 
 type Row = typeof payoutManagement.$inferSelect;
@@ -26,16 +27,19 @@ export class DelayWatch {
   /** Returns how many new warnings it gave. Closes those whose payout has moved on. */
   async check(): Promise<{ overdueApprovals: number; delayedPayments: number }> {
     const now = this.#clock.now();
-    const overdue = (await this.#in('pending_approval')).filter(
-      (row) => waitingSince(row) < addDays(now, -APPROVAL_DAYS),
-    );
+    // Before the payouts: one that is created from here on is in neither list.
+    const announced = await openSubjects(this.#database.reader, 'payout_created');
+    const pending = await this.#in('pending_approval');
+    const overdue = pending.filter((row) => waitingSince(row) < addDays(now, -APPROVAL_DAYS));
     const sentBefore = isoDateOf(addDays(now, -PAYMENT_DAYS));
     const delayed = (await this.#in('payment_sent')).filter((row) => sentDateOf(row) < sentBefore);
     const result = { overdueApprovals: 0, delayedPayments: 0 };
     for (const row of overdue) if (await this.#warnOfApproval(row, now)) result.overdueApprovals += 1;
     for (const row of delayed) if (await this.#warnOfPayment(row, now)) result.delayedPayments += 1;
-    await this.#closeOthers('approval_overdue', overdue, now);
-    await this.#closeOthers('payment_delayed', delayed, now);
+    const { reader } = this.#database;
+    await this.#closeOthers('payout_created', announced, pending, now);
+    await this.#closeOthers('approval_overdue', await openSubjects(reader, 'approval_overdue'), overdue, now);
+    await this.#closeOthers('payment_delayed', await openSubjects(reader, 'payment_delayed'), delayed, now);
     return result;
   }
 
@@ -44,9 +48,8 @@ export class DelayWatch {
   }
 
   /** Whoever moved a payout has closed its warning; this finds what was moved in another way. */
-  async #closeOthers(category: 'approval_overdue' | 'payment_delayed', rows: Row[], at: Date): Promise<void> {
+  async #closeOthers(category: AlertCategory, open: string[], rows: Row[], at: Date): Promise<void> {
     const still = new Set(rows.map(({ payoutId }) => payoutId));
-    const open = await openSubjects(this.#database.reader, category);
     for (const payoutId of open.filter((subject) => !still.has(subject)))
       await this.#database.transaction((tx) => closeAlert(tx, category, payoutId, at));
   }
@@ -68,50 +71,44 @@ export class DelayWatch {
     const payout = payoutFromRow(row);
     const { payoutId } = payout;
     const since = waitingSince(row).toISOString();
-    return this.#unlessMoved(row, async (tx) => {
-      const isNew = await raiseAlert(tx, {
-        severity: 'warning',
-        category: 'approval_overdue',
-        title: `Payout ${payoutId} waits for approval`,
-        message: `Payout ${payoutId} has waited for approval since ${since}.`,
-        details: { payoutId },
-        subject: payoutId,
-        at,
-      });
-      const recipients = {
-        roles: ['admin', 'finance_manager'] as const,
-        exceptAdminIds: [payout.initiatedBy, ...payout.approvalWorkflow.map(({ adminId }) => adminId)],
-        exceptUserIds: [payout.userId],
-      };
-      const data = { grossAmount: formatUsd(payout.grossCents), waitingSince: since };
-      if (isNew) await enqueueForStaff(tx, recipients, { template: 'approval-reminder', payoutId, data, at });
-      return isNew;
-    });
+    const alert = {
+      severity: 'warning',
+      category: 'approval_overdue',
+      title: `Payout ${payoutId} waits for approval`,
+      message: `Payout ${payoutId} has waited for approval since ${since}.`,
+      details: { payoutId },
+      subject: payoutId,
+      at,
+    } as const;
+    const decided = payout.approvalWorkflow.map(({ adminId }) => adminId);
+    const data = { grossAmount: formatUsd(payout.grossCents), waitingSince: since };
+    const message = { template: 'approval-reminder', data } as const;
+    return this.#unlessMoved(row, (tx) =>
+      alertStaff(tx, alert, { to: mayDecideOn(payout, decided), payoutId, message }),
+    );
   }
 
   #warnOfPayment(row: Row, at: Date): Promise<boolean> {
     const payout = payoutFromRow(row);
     const { payoutId, processing } = payout;
     const sentDate = sentDateOf(row);
-    return this.#unlessMoved(row, async (tx) => {
-      const isNew = await raiseAlert(tx, {
-        severity: 'warning',
-        category: 'payment_delayed',
-        title: `Payout ${payoutId} has not arrived`,
-        message: `Payout ${payoutId} was sent on ${sentDate} and is not confirmed.`,
-        details: { payoutId },
-        subject: payoutId,
-        at,
-      });
-      const data = {
-        netAmount: formatUsd(payout.netCents),
-        sentDate,
-        expectedArrivalDate: processing.expectedArrivalDate ?? 'unknown',
-      };
-      const recipients = { roles: ['admin', 'finance_manager'] as const };
-      if (isNew) await enqueueForStaff(tx, recipients, { template: 'payment-delayed', payoutId, data, at });
-      return isNew;
-    });
+    const alert = {
+      severity: 'warning',
+      category: 'payment_delayed',
+      title: `Payout ${payoutId} has not arrived`,
+      message: `Payout ${payoutId} was sent on ${sentDate} and is not confirmed.`,
+      details: { payoutId },
+      subject: payoutId,
+      at,
+    } as const;
+    const data = {
+      netAmount: formatUsd(payout.netCents),
+      sentDate,
+      expectedArrivalDate: processing.expectedArrivalDate ?? 'unknown',
+    };
+    const message = { template: 'payment-delayed', data } as const;
+    const to = { roles: ['admin', 'finance_manager'] } as const;
+    return this.#unlessMoved(row, (tx) => alertStaff(tx, alert, { to, payoutId, message }));
   }
 }
 

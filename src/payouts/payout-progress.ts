@@ -1,9 +1,9 @@
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
 import type { Tx } from '../db/client.ts';
 import { systemActor, type Actor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { canMove, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
-import { enqueueFor, enqueueForStaff } from '../notifications/outbox.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
+import type { NotificationService } from '../notifications/notification-service.ts';
 import { changeAttempt } from './record-attempt.ts';
 import { withoutWithholding } from './payout-amounts-rules.ts';
 import { readPayeeFacts, standingOf, type Standing } from './payout-requirements.ts';
@@ -17,10 +17,12 @@ const STANDINGS: readonly PayoutStatus[] = ['approved', 'pending_bank_info', 'pe
 /** Moves that follow by themselves from what is there and what is missing. */
 export class PayoutProgress {
   readonly #payouts: Payouts;
+  readonly #notifications: NotificationService;
   readonly #clock: Clock;
 
-  constructor(payouts: Payouts, clock: Clock) {
+  constructor(payouts: Payouts, notifications: NotificationService, clock: Clock) {
     this.#payouts = payouts;
+    this.#notifications = notifications;
     this.#clock = clock;
   }
 
@@ -93,34 +95,29 @@ export class PayoutProgress {
       },
       { actor, action: 'held', details: { reason, heldFrom: payout.status } },
     );
-    const at = this.#clock.now();
-    await closeAlert(tx, 'approval_overdue', payout.payoutId, at);
-    const isNew = await raiseAlert(tx, {
-      severity: 'warning',
-      category: 'manual_review',
-      title: `Payout ${payout.payoutId} needs a look`,
-      message: `Payout ${payout.payoutId} was held: ${reason}`,
-      details: { payoutId: payout.payoutId },
-      subject: payout.payoutId,
-      at,
-    });
-    if (isNew) {
-      await enqueueForStaff(
-        tx,
-        { roles: ['admin', 'finance_manager'], exceptUserIds: [payout.userId] },
-        { template: 'manual-review', payoutId: payout.payoutId, data: { reason }, at },
-      );
-    }
+    const { payoutId } = payout;
+    await alertStaff(
+      tx,
+      {
+        severity: 'warning',
+        category: 'manual_review',
+        title: `Payout ${payoutId} needs a look`,
+        message: `Payout ${payoutId} was held: ${reason}`,
+        details: { payoutId },
+        subject: payoutId,
+        at: this.#clock.now(),
+      },
+      {
+        to: { roles: ['admin', 'finance_manager'], exceptUserIds: [payout.userId] },
+        payoutId,
+        message: { template: 'manual-review', data: { reason } },
+      },
+    );
     return held;
   }
 
   async #ask(tx: Tx, payout: Payout, standing: Standing): Promise<void> {
-    const message = { payoutId: payout.payoutId, data: {}, at: this.#clock.now() };
-    if (standing === 'pending_bank_info') {
-      const template = payout.paymentMethod === 'ach' ? 'bank-info-wanted' : 'address-wanted';
-      await enqueueFor(tx, payout.userId, { ...message, template });
-    }
-    if (standing === 'pending_tax_info')
-      await enqueueFor(tx, payout.userId, { ...message, template: 'tax-info-wanted' });
+    if (standing === 'pending_bank_info') await this.#notifications.sendBankInfoRequest(tx, payout);
+    if (standing === 'pending_tax_info') await this.#notifications.sendTaxInfoRequest(tx, payout);
   }
 }

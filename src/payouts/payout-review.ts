@@ -1,9 +1,8 @@
-import { closeAlert } from '../alerts/raise-alert.ts';
-import type { Tx } from '../db/client.ts';
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
+import type { NotificationService } from '../notifications/notification-service.ts';
 import { mismatchReason, namesKey, payeeNames } from './payee-names-rules.ts';
 import { withoutWithholding } from './payout-amounts-rules.ts';
 import type { PayoutProgress } from './payout-progress.ts';
@@ -12,22 +11,17 @@ import type { PayoutView } from './payout-view.ts';
 import type { Payouts } from './payouts.ts';
 import type { Payout } from './payout.ts';
 
-/** Whoever asks the approvers when a payout comes back to them. */
-export interface NewRound {
-  askForApproval(tx: Tx, payout: Payout, askedBy: string): Promise<void>;
-}
-
 /** What staff do to a payout by hand, beside approving and paying it: hold, resume, cancel, note. */
 export class PayoutReview {
   readonly #payouts: Payouts;
   readonly #progress: PayoutProgress;
-  readonly #newRound: NewRound;
+  readonly #notifications: NotificationService;
   readonly #clock: Clock;
 
-  constructor(payouts: Payouts, progress: PayoutProgress, newRound: NewRound, clock: Clock) {
+  constructor(payouts: Payouts, progress: PayoutProgress, notifications: NotificationService, clock: Clock) {
     this.#payouts = payouts;
     this.#progress = progress;
-    this.#newRound = newRound;
+    this.#notifications = notifications;
     this.#clock = clock;
   }
 
@@ -60,9 +54,8 @@ export class PayoutReview {
         },
         { actor, action: 'resumed', details: { note } },
       );
-      await closeAlert(tx, 'manual_review', payoutId, this.#clock.now());
       if (status === 'pending_approval')
-        await this.#newRound.askForApproval(tx, resumed, `${actorLabel(actor)} (a new round)`);
+        await this.#notifications.sendApprovalRequest(tx, resumed, `${actorLabel(actor)} (a new round)`);
     });
   }
 
@@ -75,9 +68,6 @@ export class PayoutReview {
         { ...withoutWithholding(subject.payout), status: 'cancelled', heldFrom: null, holdReason: null },
         { actor, action: 'cancelled', details: { reason } },
       );
-      const at = this.#clock.now();
-      await closeAlert(tx, 'manual_review', payoutId, at);
-      await closeAlert(tx, 'approval_overdue', payoutId, at);
     });
   }
 

@@ -1,3 +1,4 @@
+import { closeAlert, type AlertCategory } from '../alerts/raise-alert.ts';
 import { recordAudit, type AuditEntityType } from '../audit/record-audit.ts';
 import type { Database, Reader, Tx } from '../db/client.ts';
 import { actorLabel, type Actor, type CallerActor } from '../kernel/actor.ts';
@@ -28,6 +29,14 @@ export interface ChangeRecord {
   /** Goes into both records; never a full number. */
   details?: Record<string, unknown>;
 }
+
+/** Alerts about a payout that last as long as it is in a status. */
+const ALERTS_WHILE: Partial<Record<PayoutStatus, readonly AlertCategory[]>> = {
+  pending_approval: ['payout_created', 'approval_overdue'],
+  payment_sent: ['payment_delayed'],
+  completed: ['payment_completed'],
+  requires_manual_review: ['manual_review'],
+};
 
 /** Work done under the payout's lock. An error that it returns, rather than throws, is told after the commit. */
 export type PayoutWork<T> = (tx: Tx, subject: PayoutCase) => Promise<DomainError | T>;
@@ -109,7 +118,7 @@ export class Payouts {
     return lockOpenCasesOf(tx, userId, statuses);
   }
 
-  /** Changes a payout by compare-and-set, with an entry in its own trail and in the audit log. */
+  /** Changes a payout by compare-and-set, with an entry in its own trail and in the audit log; closes the alerts that this ends. */
   async change(tx: Tx, payout: Payout, patch: PayoutPatch, record: ChangeRecord): Promise<Payout> {
     const at = this.#clock.now();
     const status = patch.status !== undefined && patch.status !== payout.status ? patch.status : undefined;
@@ -136,6 +145,10 @@ export class Payouts {
       oldValues: { status: payout.status, version: payout.version },
       newValues: { status: changed.status, version: changed.version, ...record.details },
     });
+    if (status) {
+      for (const category of ALERTS_WHILE[payout.status] ?? [])
+        await closeAlert(tx, category, payout.payoutId, at);
+    }
     return changed;
   }
 

@@ -1,6 +1,7 @@
-import { closeAlert, raiseAlert } from '../alerts/raise-alert.ts';
+import { closeAlert } from '../alerts/raise-alert.ts';
 import type { Database, Reader, Tx } from '../db/client.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 import type { QueueMember, QueueTotals } from './queue-member.ts';
 import {
   allowTime,
@@ -137,7 +138,7 @@ export class MemberQueue {
     await this.#database.transaction(async (tx) => {
       const at = this.#clock.now();
       if (!isFault) return closeAlert(tx, 'queue_drift', 'all', at);
-      await raiseAlert(tx, {
+      await alertStaff(tx, {
         severity: 'critical',
         category: 'queue_drift',
         title: 'The queue was not what the payments say',

@@ -58,9 +58,11 @@ export class InstanceWatch {
     }, LOOK_EVERY_MS);
   }
 
+  /** A clock that is gone is wrong no more. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await this.#looking;
+    if (this.#isSkewed) await this.#noteSkew(0).catch(() => undefined);
   }
 
   /** Looks once. Never throws: a database that does not answer is what it looks for. */

@@ -1,4 +1,3 @@
-import { raiseAlert } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Tx } from '../db/client.ts';
 import type { EligibilitySnapshot, PaymentMethod } from '../db/schema/index.ts';
@@ -10,6 +9,7 @@ import { DomainError } from '../kernel/errors.ts';
 import { newPayoutId } from '../kernel/ids.ts';
 import { decimalFromCents, dollars, type Cents } from '../kernel/money.ts';
 import { DEFAULT_PAGE, decodeCursor, invalidCursor, pageOf, type Page } from '../kernel/paging.ts';
+import { alertStaff } from '../notifications/alert-staff.ts';
 import type { ApprovalManager } from '../approvals/approval-manager.ts';
 import { payoutAmounts, processingAmounts } from '../payouts/payout-amounts-rules.ts';
 import { viewPayout, type PayoutView } from '../payouts/payout-view.ts';
@@ -204,17 +204,28 @@ export class WinnerSelector {
         overrideReason: snapshot.overrideReason,
       },
     });
-    await raiseAlert(tx, {
-      severity: 'info',
-      category: 'payout_created',
-      title: `Payout ${payoutId} created`,
-      message: `Payout ${payoutId} of ${formatUsd(amounts.grossCents)} waits for approval.`,
-      details: { payoutId },
-      subject: payoutId,
-      at: now,
-    });
+    await alertStaff(
+      tx,
+      {
+        severity: 'info',
+        category: 'payout_created',
+        title: `Payout ${payoutId} created`,
+        message: `Payout ${payoutId} of ${formatUsd(amounts.grossCents)} waits for approval.`,
+        details: { payoutId },
+        subject: payoutId,
+        at: now,
+      },
+      {
+        to: { roles: ['admin'], exceptUserIds: [member.userId] },
+        payoutId,
+        message: {
+          template: 'payouts-created',
+          data: { payoutIds: payoutId, winnerNames: member.fullName, initiatedBy: actor.email },
+        },
+      },
+    );
     const created = await this.#payouts.lock(tx, payoutId);
-    await this.#approvals.initializeApproval(tx, created.payout, actor, member.fullName);
+    await this.#approvals.initializeApproval(tx, created.payout, actor);
     return viewPayout(actor, created, { withTrail: true });
   }
 

@@ -158,7 +158,7 @@ beforeAll(async () => {
       }
     }
   }
-  await cast.service.services.notifications.deliverDue();
+  await cast.service.services.mailDelivery.deliverDue();
   for (const path of [
     'tax-forms',
     'payouts',

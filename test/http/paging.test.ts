@@ -212,7 +212,7 @@ describe('the filters', () => {
 
   it('of notifications: status and payoutId', async () => {
     const path = '/api/notifications';
-    await cast.service.services.notifications.deliverDue();
+    await cast.service.services.mailDelivery.deliverDue();
     const { payoutId } = await stories.initiated();
     const first = payoutIds[0] ?? '';
     await expectFilter(path, { payoutId: first }, (row) => row['payoutId'] === first);

@@ -56,7 +56,7 @@ describe('traces', () => {
       traceparent: `00-${TRACE}-${PARENT}-01`,
     });
     expect(answer.status).toBe(200);
-    await cast.service.services.notifications.deliver();
+    await cast.service.services.mailDelivery.deliver();
     const line = cast.service.logLines
       .map((text) => JSON.parse(text) as Record<string, unknown>)
       .find(({ route }) => route === '/api/members/:userId/bank-info');

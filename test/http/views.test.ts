@@ -428,7 +428,7 @@ describe('numbers', () => {
   });
 
   it('are in no line of the log and in no mail', async () => {
-    await cast.service.services.notifications.deliverDue();
+    await cast.service.services.mailDelivery.deliverDue();
     expect(cast.service.mailer.sent.length).toBeGreaterThan(0);
     expectMasked(
       JSON.stringify(cast.service.mailer.sent.map(({ text, html, subject }) => [text, html, subject])),

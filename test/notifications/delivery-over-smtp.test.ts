@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/kernel/logger.ts';
-import { NotificationService } from '../../src/notifications/notification-service.ts';
+import { MailDelivery } from '../../src/notifications/mail-delivery.ts';
 import { enqueueFor } from '../../src/notifications/outbox.ts';
 import { SmtpMailer } from '../../src/notifications/smtp-mailer.ts';
 import { MailRoom } from '../support/mail-room.ts';
@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 
 /** The service's delivery over SMTP in earnest. */
-function deliveryOf(options: { requireTls?: boolean } = {}): NotificationService {
+function deliveryOf(options: { requireTls?: boolean } = {}): MailDelivery {
   const { database, time, services } = cast.service;
   const mailer = new SmtpMailer({
     host: '127.0.0.1',
@@ -34,7 +34,7 @@ function deliveryOf(options: { requireTls?: boolean } = {}): NotificationService
     timeouts: { idleMs: 2000, wholeMs: 5000 },
   });
   const settings = { from: 'payouts@example.com', retrySeconds: 300 };
-  return new NotificationService({
+  return new MailDelivery({
     database,
     clock: time,
     mailer,

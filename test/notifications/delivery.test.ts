@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => cast.service.stop());
 
-const deliver = () => cast.service.services.notifications.deliverDue();
+const deliver = () => cast.service.services.mailDelivery.deliverDue();
 
 interface Row {
   id: string;
@@ -183,7 +183,7 @@ describe('a message', () => {
     const beside = await startTestService({ beside: cast.service });
     try {
       for (let times = 0; times < 6; times += 1) await stories.initiated();
-      const workers = [cast.service, beside].map(({ services }) => services.notifications);
+      const workers = [cast.service, beside].map(({ services }) => services.mailDelivery);
       const attempts = await Promise.all([...workers, ...workers].map((worker) => worker.deliverDue()));
       const ids = cast.service.mailer.sent.map(({ messageId }) => messageId);
       expect(ids).toHaveLength(30);
@@ -201,7 +201,7 @@ describe('a message', () => {
     mailer.heldUpBy = new Promise<void>((resolve) => {
       letGo = resolve;
     });
-    const first = services.notifications.deliver();
+    const first = services.mailDelivery.deliver();
     await expect.poll(() => mailer.heldUp, { timeout: 10_000 }).toBe(4);
     mailer.heldUpBy = undefined;
     expect(await deliver()).toBe(1); // the one that the first had not taken
@@ -231,8 +231,8 @@ describe('a message', () => {
     const { payoutId } = await stories.initiated();
     await sql`DELETE FROM payout_queue.job WHERE state = 'created'`;
     expect(await deliver()).toBe(0);
-    expect(await services.notifications.adoptUnqueued()).toBe(5);
-    expect(await services.notifications.adoptUnqueued()).toBe(0);
+    expect(await services.mailDelivery.adoptUnqueued()).toBe(5);
+    expect(await services.mailDelivery.adoptUnqueued()).toBe(0);
     expect(await queueDepth(cast.service.database.reader)).toMatchObject({
       waiting: 5,
       retrying: 0,
@@ -339,7 +339,7 @@ describe('a message', () => {
     mailer.heldUpBy = new Promise<void>((resolve) => {
       letGo = resolve;
     });
-    const dying = services.notifications.deliver();
+    const dying = services.mailDelivery.deliver();
     await expect.poll(() => mailer.heldUp, { timeout: 10_000 }).toBe(4);
     mailer.heldUpBy = undefined;
     await deliver();

@@ -102,7 +102,7 @@ describe('details given', () => {
       await cast.admin.get('/api/admin-alerts'),
     );
     for (const answer of answers) expectOk(answer);
-    await cast.service.services.notifications.deliverDue();
+    await cast.service.services.mailDelivery.deliverDue();
     expect(cast.service.mailer.sent.length).toBeGreaterThan(0);
 
     const { sql } = cast.service;

@@ -241,7 +241,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     callers: services.callers,
     clock,
     logger,
-    email: services.notifications,
+    email: services.mailer,
     scheduler: { expected: false, isRunning: false },
   });
   server.on(

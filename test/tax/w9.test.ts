@@ -451,7 +451,7 @@ describe('a full TIN', () => {
     const formId = await submitted(story);
     expectOk(await cast.finance.post(`/api/tax-forms/${formId}/approve`));
     expectOk(await cast.finance.post(`/api/tax-forms/${formId}/reveal`, { reason: 'To be sure.' }));
-    await cast.service.services.notifications.deliverDue();
+    await cast.service.services.mailDelivery.deliverDue();
     const answers = await Promise.all([
       cast.finance.get('/api/tax-forms'),
       cast.finance.get(`/api/payouts/${story.payoutId}`),
