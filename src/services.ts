@@ -17,6 +17,7 @@ import type { Database } from './db/client.ts';
 import type { Redis } from './db/redis.ts';
 import { readPrimary, type ReplicaReports, type ReportSource } from './db/report-source.ts';
 import { DemoClock } from './demo/demo-clock.ts';
+import { DocumentRenderer } from './documents/document-renderer.ts';
 import { EligibilityChecker } from './eligibility/eligibility-checker.ts';
 import { ServiceFigures } from './figures/service-figures.ts';
 import { allowedOrigins } from './http/origin-check.ts';
@@ -111,7 +112,8 @@ export function createServices(parts: Parts) {
     payouts,
     approvals,
   });
-  const tax = createTax({ parts, reportSource, vault, payouts, progress });
+  const renderer = new DocumentRenderer();
+  const tax = createTax({ parts, reportSource, vault, payouts, progress, renderer });
   const bankDetails = new BankDetailsService({
     database,
     clock,
@@ -132,7 +134,7 @@ export function createServices(parts: Parts) {
     tax: tax.compliance,
     membership,
   });
-  const documents = new PaymentDocuments(database, clock, payouts, bankDetails);
+  const documents = new PaymentDocuments({ database, clock, payouts, bankDetails, renderer });
   const mailer = parts.mailer ?? createMailer({ ...config.email, outboxDirectory: outboxOf(config) });
   const links = new Links(
     { ...config.jwt, memberPortalUrl: config.memberPortalUrl, adminDashboardUrl: config.adminDashboardUrl },
@@ -210,6 +212,7 @@ export function createServices(parts: Parts) {
     payouts,
     queue,
     queueKeeper: new QueueKeeper(queue, database, logger),
+    renderer,
     reports: new ReportService(reportSource),
     retention,
     review,
@@ -226,8 +229,9 @@ function createTax(deps: {
   vault: Vault;
   payouts: Payouts;
   progress: PayoutProgress;
+  renderer: DocumentRenderer;
 }) {
-  const { parts, reportSource, vault, payouts, progress } = deps;
+  const { parts, reportSource, vault, payouts, progress, renderer } = deps;
   const { config, clock, database } = parts;
   const { payer, years } = config.tax;
   const safe = new W9Safe(database, clock, vault);
@@ -239,7 +243,7 @@ function createTax(deps: {
     desk: new W9Desk({ database, clock, safe, payouts, progress }),
     compliance,
     issuing,
-    papers: new TaxPapers(database, clock, payer),
+    papers: new TaxPapers(database, clock, payer, renderer),
     reports: new TaxReports({ database, source: reportSource, clock, compliance, issuing, safe, payer }),
   };
 }

@@ -89,6 +89,7 @@ async function bringUp(
     reportSource: replica,
   });
   undo.push(async () => services.mailer.close());
+  undo.push(() => services.renderer.stop());
   await assertOurKeys(services, logger);
   const demo = await holdsDemoData(database);
   if (config.production && demo) {

@@ -17,24 +17,6 @@ export type PdfMeta = {
   marginPt?: number;
 };
 
-const ATTEMPTS = 3;
-
-/**
- * Runs `render`, and after a failure twice again at once (design document: 'PDF Generation: Retry 2 times
- * immediately'). Throws an Error whose cause is the last failure.
- */
-export async function renderWithRetries<T>(render: () => T | Promise<T>): Promise<T> {
-  let lastError: unknown;
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    try {
-      return await render();
-    } catch (error) {
-      lastError = error;
-    }
-  }
-  throw new Error(`The PDF could not be rendered in ${ATTEMPTS} attempts.`, { cause: lastError });
-}
-
 function drawFurniture(doc: PDFKit.PDFDocument, sheet: PdfSheet, meta: PdfMeta): void {
   const { count } = doc.bufferedPageRange();
   const small: TextStyle = { sizePt: 7.5, color: COLORS.muted, maxLines: 1 };
@@ -50,7 +32,11 @@ function drawFurniture(doc: PDFKit.PDFDocument, sheet: PdfSheet, meta: PdfMeta):
   }
 }
 
-function renderOnce(draw: (sheet: PdfSheet) => void, meta: PdfMeta): Promise<Buffer> {
+/**
+ * Renders a tagged, US-Letter PDF with header, footer and page numbers. It takes some 30 ms of this thread: the service
+ * asks DocumentRenderer, which has threads for it.
+ */
+export function renderPdf(draw: (sheet: PdfSheet) => void, meta: PdfMeta): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const margin = meta.marginPt ?? 50;
     const doc = new PDFDocument({
@@ -87,17 +73,6 @@ function renderOnce(draw: (sheet: PdfSheet) => void, meta: PdfMeta): Promise<Buf
     draw(sheet);
     root.end();
     drawFurniture(doc, sheet, meta);
-    // Embedding the fonts is a third of the work: whoever waits on this process comes in between.
-    setImmediate(() => {
-      try {
-        doc.end();
-      } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)));
-      }
-    });
+    doc.end();
   });
 }
-
-/** Renders a tagged, US-Letter PDF with header, footer and page numbers; retried as `renderWithRetries` says. */
-export const renderPdf = (draw: (sheet: PdfSheet) => void, meta: PdfMeta): Promise<Buffer> =>
-  renderWithRetries(() => renderOnce(draw, meta));

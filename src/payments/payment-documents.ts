@@ -1,10 +1,7 @@
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database } from '../db/client.ts';
-import {
-  renderPaymentInstructions,
-  type MailingAddress,
-} from '../documents/payment-instructions-document.ts';
-import { renderReceipt } from '../documents/receipt-document.ts';
+import type { DocumentRenderer } from '../documents/document-renderer.ts';
+import type { MailingAddress } from '../documents/payment-instructions-document.ts';
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
@@ -19,12 +16,20 @@ export class PaymentDocuments {
   readonly #clock: Clock;
   readonly #payouts: Payouts;
   readonly #bankDetails: BankDetailsService;
+  readonly #renderer: DocumentRenderer;
 
-  constructor(database: Database, clock: Clock, payouts: Payouts, bankDetails: BankDetailsService) {
-    this.#database = database;
-    this.#clock = clock;
-    this.#payouts = payouts;
-    this.#bankDetails = bankDetails;
+  constructor(deps: {
+    database: Database;
+    clock: Clock;
+    payouts: Payouts;
+    bankDetails: BankDetailsService;
+    renderer: DocumentRenderer;
+  }) {
+    this.#database = deps.database;
+    this.#clock = deps.clock;
+    this.#payouts = deps.payouts;
+    this.#bankDetails = deps.bankDetails;
+    this.#renderer = deps.renderer;
   }
 
   /** For admin and finance; every download is audited before the file leaves. Throws NOT_FOUND, SEPARATION_OF_DUTIES. */
@@ -47,7 +52,7 @@ export class PaymentDocuments {
       });
       return { payout: subject.payout, attempt };
     });
-    return renderPaymentInstructions({
+    const input = {
       payoutId,
       attempt: attempt.number,
       instructionsHash: attempt.instructionsHash,
@@ -63,7 +68,8 @@ export class PaymentDocuments {
       downloadedBy: actorLabel(actor),
       downloadedAt: this.#clock.now(),
       ...(attempt.status === 'sent' ? { memo: `SENT ON ${attempt.sentDate ?? ''}. DO NOT PAY AGAIN.` } : {}),
-    });
+    };
+    return this.#renderer.render({ kind: 'instructions', input });
   }
 
   async #destination(payout: Payout, attempt: AttemptRow) {
@@ -90,7 +96,7 @@ export class PaymentDocuments {
     ) {
       throw new DomainError('NOT_FOUND', 'The receipt exists once the payment is completed.');
     }
-    return renderReceipt({
+    const input = {
       payoutId,
       payeeName: liveAttempt.payeeName,
       paymentMethod: liveAttempt.paymentMethod,
@@ -108,7 +114,8 @@ export class PaymentDocuments {
       ...(liveAttempt.confirmationNumber ? { confirmationNumber: liveAttempt.confirmationNumber } : {}),
       membershipRemovalDate: payout.membershipRemovalDate,
       issuedAt: payout.updatedAt,
-    });
+    };
+    return this.#renderer.render({ kind: 'receipt', input });
   }
 }
 

@@ -1,6 +1,6 @@
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database } from '../db/client.ts';
-import { render1099Misc } from '../documents/form-1099-document.ts';
+import type { DocumentRenderer } from '../documents/document-renderer.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
@@ -32,11 +32,13 @@ export class TaxPapers {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #payer: Payer;
+  readonly #renderer: DocumentRenderer;
 
-  constructor(database: Database, clock: Clock, payer: Payer) {
+  constructor(database: Database, clock: Clock, payer: Payer, renderer: DocumentRenderer) {
     this.#database = database;
     this.#clock = clock;
     this.#payer = payer;
+    this.#renderer = renderer;
   }
 
   /** Newest first. Reviewers also see the other names of the payee. */
@@ -115,7 +117,7 @@ export class TaxPapers {
     const tinTypes = await readTinTypes(this.#database.reader, w9sBehind([form]));
     const recipientTin =
       tinLast4 === null ? 'Not provided' : truncatedTin(tinTypes.get(form.w9FormId ?? '') ?? 'ssn', tinLast4);
-    return render1099Misc({
+    const input = {
       formId: form.formId,
       taxYear: form.taxYear,
       copy,
@@ -131,7 +133,8 @@ export class TaxPapers {
       box3OtherIncomeCents: Math.round(incomeDetails.box_3_other_income * 100),
       box4FederalTaxWithheldCents: Math.round(incomeDetails.federal_tax_withheld * 100),
       issuedAt: form.createdAt,
-    });
+    };
+    return this.#renderer.render({ kind: '1099-MISC', input });
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { printableText, wrapText } from '../../src/documents/pdf-text.ts';
-import { type PdfMeta, renderPdf, renderWithRetries } from '../../src/documents/pdf.ts';
+import { type PdfMeta, renderPdf } from '../../src/documents/pdf.ts';
 import { readPdf } from './read-pdf.ts';
 
 const meta: PdfMeta = {
@@ -13,40 +13,11 @@ const meta: PdfMeta = {
   createdAt: new Date('2026-03-04T15:07:00Z'),
 };
 
-describe('a failing renderer', () => {
-  it('is tried three times at once, and its last error is the cause', async () => {
-    const render = vi.fn((): Promise<Buffer> =>
-      Promise.reject(new Error(`broken ${render.mock.calls.length}`)),
-    );
-    const error = await renderWithRetries(render).catch((thrown: unknown) => thrown);
-    expect(render).toHaveBeenCalledTimes(3);
-    expect(error).toMatchObject({ message: 'The PDF could not be rendered in 3 attempts.' });
-    expect((error as Error).cause).toEqual(new Error('broken 3'));
-  });
-
-  it('gives its result when the third attempt works', async () => {
-    const render = vi.fn<() => string>(() => 'done');
-    render.mockImplementationOnce(() => {
-      throw new Error('thrown at once');
-    });
-    render.mockRejectedValueOnce(new Error('rejected') as never);
-    await expect(renderWithRetries(render)).resolves.toBe('done');
-    expect(render).toHaveBeenCalledTimes(3);
-  });
-
-  it('is not tried again after it worked', async () => {
-    const render = vi.fn(() => 'done');
-    await renderWithRetries(render);
-    expect(render).toHaveBeenCalledTimes(1);
-  });
-
-  it('that throws while drawing rejects instead of hanging', async () => {
-    const draw = vi.fn(() => {
-      throw new Error('no ink');
-    });
-    await expect(renderPdf(draw, meta)).rejects.toMatchObject({ cause: new Error('no ink') });
-    expect(draw).toHaveBeenCalledTimes(3);
-  });
+it('rejects instead of hanging when drawing throws', async () => {
+  const draw = () => {
+    throw new Error('no ink');
+  };
+  await expect(renderPdf(draw, meta)).rejects.toThrow('no ink');
 });
 
 describe('every document', () => {

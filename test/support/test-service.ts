@@ -259,7 +259,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const sql = postgres(url, { max: 3, onnotice: () => {} });
   const close = async () => {
     await closeServer(server);
-    await Promise.all([database.close(), mainApp.close(), sql.end()]);
+    await Promise.all([database.close(), mainApp.close(), sql.end(), services.renderer.stop()]);
     if (options.beside) return;
     await dropDatabase(cluster.url, name);
     await rm(checkpointsOf(url), { recursive: true, force: true });
