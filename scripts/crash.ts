@@ -4,22 +4,21 @@
  * tables, and the answer itself, with the same course of a payout that nothing was done to. `-- --quick` for a minute of
  * it. Exit status 1 when anything was lost, doubled or done by half.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import postgres from 'postgres';
 import { AuditLogger } from '../src/audit/audit-logger.ts';
 import { Database } from '../src/db/client.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { silentLogger } from '../src/kernel/logger.ts';
 import { invariantFaults } from '../test/support/invariants.ts';
 import { insist, type Answer, type Request } from './crash/client.ts';
-import { CrashDatabase } from './crash/crash-database.ts';
 import { fullRound, quickPlan, Reach, type Errand } from './crash/crash-plan.ts';
 import { Figures } from './crash/figures.ts';
 import { compare, likeness, traceOf, type Trace } from './crash/ledger.ts';
 import { LIVES, type Course, type Step } from './crash/lives.ts';
 import { People, type Person, type StaffName } from './crash/people.ts';
-import { buildService, endAllServices, ServiceProcess, type Arm } from './crash/service-processes.ts';
+import type { ServiceProcess } from './crash/service-processes.ts';
+import { setStage, type Stage } from './crash/stage.ts';
 
 const QUICK = process.argv.includes('--quick');
 const LEAST_KILLS = QUICK ? 0 : 1000;
@@ -32,12 +31,9 @@ const ANYWHERE_WITHIN_MS = 60;
 const SAYS_DONE_MS = 1000;
 const PROGRESS_EVERY = 50;
 
-interface Stage {
-  database: CrashDatabase;
-  sql: postgres.Sql;
+interface Scene extends Stage {
   /** The services that nothing is done to. */
   steady: ServiceProcess[];
-  start: (arm?: Arm) => Promise<ServiceProcess>;
   people: People;
   staff: Record<StaffName, Person>;
 }
@@ -51,68 +47,46 @@ const began = performance.now();
 const secondsSinceStart = (): number => (performance.now() - began) / 1000;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
-async function setStage(): Promise<Stage> {
-  const database = await CrashDatabase.start();
-  const build = await buildService(database.folder);
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    NODE_ENV: 'test',
-    DATABASE_URL: database.url,
-    DATABASE_POOL_SIZE: '4',
-    DATA_DIR: database.folder,
-    HOST: '127.0.0.1',
-    PORT: '0',
-    JOBS: 'false',
-    LOG_LEVEL: 'error',
-    JWT_SECRET: randomBytes(32).toString('hex'),
-    BETTER_AUTH_SECRET: randomBytes(32).toString('hex'),
-    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    BUSINESS_LAUNCH_DATE: '2024-01-01',
-    STEP_UP_MINUTES: '0',
-    ...Object.fromEntries(
-      ['MEMBER', 'STAFF', 'APPROVALS', 'ADDRESS', 'SIGN_IN'].map((who) => [`RATE_LIMIT_${who}`, '0']),
-    ),
-  };
-  const start = (arm?: Arm) => ServiceProcess.start(build, env, arm);
-  const steady = await Promise.all([start(), start()]);
-  const sql = postgres(database.url, { max: LANES, onnotice: () => {} });
-  const people = new People(sql, () => steady[0]?.url ?? '');
+async function setScene(): Promise<Scene> {
+  const stage = await setStage({ DATABASE_POOL_SIZE: '4', JOBS: 'false' }, LANES);
+  const steady = await Promise.all([stage.start(), stage.start()]);
+  const people = new People(stage.sql, () => steady[0]?.url ?? '');
   const staff = await people.hireStaff();
   await people.fund(QUICK ? 100 : 2000);
-  return { database, sql, steady, start, people, staff };
+  return { ...stage, steady, people, staff };
 }
 
 const newCourse = ({ userId }: Person): Course => ({ userId, payoutId: '', formId: '' });
 
-function requestFor(stage: Stage, step: Step, course: Course, member: Person): Request {
-  const { token } = step.by === 'member' ? member : stage.staff[step.by];
+function requestFor(scene: Scene, step: Step, course: Course, member: Person): Request {
+  const { token } = step.by === 'member' ? member : scene.staff[step.by];
   return { path: step.path(course), token, key: randomUUID(), body: step.body(course) };
 }
 
 /** Lives once without any crash. */
-async function liveTwin(stage: Stage, steps: readonly Step[]): Promise<Twin> {
-  const member = await stage.people.newMember();
+async function liveTwin(scene: Scene, steps: readonly Step[]): Promise<Twin> {
+  const member = await scene.people.newMember();
   const course = newCourse(member);
   const twin: Twin = [];
   for (const step of steps) {
-    const answer = await insist(stage.steady[0]?.url ?? '', requestFor(stage, step, course, member));
+    const answer = await insist(scene.steady[0]?.url ?? '', requestFor(scene, step, course, member));
     if (!answer || answer.status >= 300) throw new Error(`${step.name}: ${answer?.status} ${answer?.text}`);
     step.learn?.(course, JSON.parse(answer.text) as Record<string, unknown>);
     twin.push({
       likeness: likeness(answer.status, answer.text),
-      trace: await traceOf(stage.sql, course),
+      trace: await traceOf(scene.sql, course),
     });
   }
   return twin;
 }
 
 /** The armed services of an errand, in the order in which they die, a few of them started ahead. */
-function victimsOf(stage: Stage, errand: Errand): () => Promise<ServiceProcess> {
+function victimsOf(scene: Scene, errand: Errand): () => Promise<ServiceProcess> {
   const arms = errand.steps.flatMap((_, index) => errand.deaths(index));
   const started: Promise<ServiceProcess>[] = [];
   const startAhead = () => {
     while (arms.length > 0 && started.length < AHEAD) {
-      const starting = stage.start(arms.shift());
+      const starting = scene.start(arms.shift());
       starting.catch(() => undefined);
       started.push(starting);
     }
@@ -156,7 +130,7 @@ async function sendToDeath(
 
 /** One mutation through all its deaths, to the answer of a service that lives. */
 async function mutate(
-  stage: Stage,
+  scene: Scene,
   step: Step,
   request: Request,
   deaths: number,
@@ -170,7 +144,7 @@ async function mutate(
     if (outcome.answer) answers.push(outcome.answer);
   }
   // Once for the answer that did not come, and once more for a client that lost it.
-  for (let time = 0; time < 2; time += 1) answers.push(await askSteady(stage, request));
+  for (let time = 0; time < 2; time += 1) answers.push(await askSteady(scene, request));
   const [first] = answers;
   if (!first) throw new Error('unreachable');
   figures.mutations += 1;
@@ -183,8 +157,8 @@ async function mutate(
   return first;
 }
 
-async function askSteady(stage: Stage, request: Request): Promise<Answer> {
-  const service = stage.steady[Math.floor(Math.random() * stage.steady.length)];
+async function askSteady(scene: Scene, request: Request): Promise<Answer> {
+  const service = scene.steady[Math.floor(Math.random() * scene.steady.length)];
   let turnedAway = false;
   const answer = await insist(service?.url ?? '', request, ({ status, text }) => {
     turnedAway = true;
@@ -201,13 +175,13 @@ function fault(text: string): void {
 }
 
 /** Lives an errand and compares each of its steps with its twin's. */
-async function live(stage: Stage, errand: Errand, twin: Twin, member: Person): Promise<void> {
+async function live(scene: Scene, errand: Errand, twin: Twin, member: Person): Promise<void> {
   const course = newCourse(member);
   const deaths = errand.steps.map((_, index) => errand.deaths(index));
-  const nextVictim = victimsOf(stage, { ...errand, deaths: (index) => deaths[index] ?? [] });
+  const nextVictim = victimsOf(scene, { ...errand, deaths: (index) => deaths[index] ?? [] });
   for (const [index, step] of errand.steps.entries()) {
-    const request = requestFor(stage, step, course, member);
-    const answer = await mutate(stage, step, request, deaths[index]?.length ?? 0, nextVictim);
+    const request = requestFor(scene, step, course, member);
+    const answer = await mutate(scene, step, request, deaths[index]?.length ?? 0, nextVictim);
     if (answer.status < 300) step.learn?.(course, JSON.parse(answer.text) as Record<string, unknown>);
     const wanted = twin[index];
     if (!wanted) throw new Error('The twin has no such step.');
@@ -215,7 +189,7 @@ async function live(stage: Stage, errand: Errand, twin: Twin, member: Person): P
       fault(
         `${step.name}: another answer than without a crash:\n  ${likeness(answer.status, answer.text)}\n  ${wanted.likeness}`,
       );
-    const { verdict, differences } = compare(wanted.trace, await stubborn(() => traceOf(stage.sql, course)));
+    const { verdict, differences } = compare(wanted.trace, await stubborn(() => traceOf(scene.sql, course)));
     if (verdict === 'as once') continue;
     figures.verdicts[verdict] += 1;
     fault(`${step.name} ${course.payoutId}: ${verdict}: ${differences.join('; ')}`);
@@ -235,19 +209,19 @@ async function stubborn<T>(look: () => Promise<T>): Promise<T> {
   }
 }
 
-async function checkAll(stage: Stage, when: string): Promise<void> {
-  for (const violation of await stubborn(() => invariantFaults(stage.sql))) fault(`${when}: ${violation}`);
+async function checkAll(scene: Scene, when: string): Promise<void> {
+  for (const violation of await stubborn(() => invariantFaults(scene.sql))) fault(`${when}: ${violation}`);
 }
 
 /** Several errands at once, as many as there are lanes. */
-async function runErrands(stage: Stage, errands: Errand[], twins: Map<readonly Step[], Twin>): Promise<void> {
+async function runErrands(scene: Scene, errands: Errand[], twins: Map<readonly Step[], Twin>): Promise<void> {
   const lane = async (): Promise<void> => {
     for (let errand = errands.shift(); errand; errand = errands.shift()) {
       const before = figures.total;
       const twin = twins.get(errand.steps);
       if (!twin) throw new Error('There is no twin.');
-      await live(stage, errand, twin, await stage.people.newMember());
-      await checkAll(stage, 'after a life');
+      await live(scene, errand, twin, await scene.people.newMember());
+      await checkAll(scene, 'after a life');
       if (Math.floor(before / PROGRESS_EVERY) < Math.floor(figures.total / PROGRESS_EVERY))
         say(`${figures.total} kills, ${figures.faults.length} faults, ${Math.round(secondsSinceStart())} s`);
     }
@@ -256,9 +230,9 @@ async function runErrands(stage: Stage, errands: Errand[], twins: Map<readonly S
 }
 
 /** Lives without end, while PostgreSQL is killed again and again under them. */
-async function killDatabase(stage: Stage, twins: Map<readonly Step[], Twin>): Promise<void> {
+async function killDatabase(scene: Scene, twins: Map<readonly Step[], Twin>): Promise<void> {
   const members = await Promise.all(
-    Array.from({ length: 6 * LANES + 2 * DATABASE_KILLS }, () => stage.people.newMember()),
+    Array.from({ length: 6 * LANES + 2 * DATABASE_KILLS }, () => scene.people.newMember()),
   );
   let isOver = false;
   const lane = async (number: number): Promise<void> => {
@@ -266,20 +240,20 @@ async function killDatabase(stage: Stage, twins: Map<readonly Step[], Twin>): Pr
       const steps = LIVES[turn % LIVES.length] ?? [];
       const member = members.pop();
       if (!member) return;
-      await live(stage, { steps, deaths: () => [] }, twins.get(steps) ?? [], member);
+      await live(scene, { steps, deaths: () => [] }, twins.get(steps) ?? [], member);
     }
   };
   const lanes = Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)));
   lanes.catch(() => undefined);
   for (let kill = 0; kill < DATABASE_KILLS; kill += 1) {
     await sleep(200 + Math.random() * 800);
-    await stage.database.crash(Math.random() * 300);
+    await scene.database.crash(Math.random() * 300);
     figures.databaseKills += 1;
-    await checkAll(stage, 'after a death of PostgreSQL');
+    await checkAll(scene, 'after a death of PostgreSQL');
   }
   isOver = true;
   await lanes;
-  await checkAll(stage, 'after the deaths of PostgreSQL');
+  await checkAll(scene, 'after the deaths of PostgreSQL');
 }
 
 async function verifyAudit(url: string): Promise<void> {
@@ -296,28 +270,23 @@ async function verifyAudit(url: string): Promise<void> {
 
 async function main(): Promise<void> {
   say('Starting PostgreSQL and the first services …');
-  const stage = await setStage();
-  const stop = async (): Promise<void> => {
-    endAllServices();
-    await stage.sql.end({ timeout: 1 });
-    await stage.database.discard();
-  };
+  const scene = await setScene();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       say(`Stopped by ${signal}.\n${figures.table(secondsSinceStart())}`);
-      void stop().finally(() => process.exit(1));
+      void scene.clear().finally(() => process.exit(1));
     });
   }
   try {
     const twins = new Map<readonly Step[], Twin>();
-    for (const steps of LIVES) twins.set(steps, await liveTwin(stage, steps));
-    if (QUICK) await runErrands(stage, quickPlan(reach), twins);
+    for (const steps of LIVES) twins.set(steps, await liveTwin(scene, steps));
+    if (QUICK) await runErrands(scene, quickPlan(reach), twins);
     for (let round = 0; figures.total < LEAST_KILLS; round += 1)
-      await runErrands(stage, fullRound(reach, round), twins);
-    await killDatabase(stage, twins);
-    await verifyAudit(stage.database.url);
+      await runErrands(scene, fullRound(reach, round), twins);
+    await killDatabase(scene, twins);
+    await verifyAudit(scene.database.url);
   } finally {
-    await stop();
+    await scene.clear();
   }
   say(figures.table(secondsSinceStart()));
   if (!figures.isGood) process.exitCode = 1;

@@ -1,50 +1,55 @@
 /**
  * `npm run stops`: stops instances by SIGTERM under load, one after another, 500 times, while others take their place, as
- * a rolling deploy does. Half of the load goes through a balancer that asks /ready; the other half talks to the
- * instance that is about to stop, over connections that it keeps. Who stands at the door as it closes, with a new
- * connection that the service has never taken, is sent away by the kernel: that is counted, and no fault. Exit status 1 when a request that was accepted
- * got no answer or a wrong one, when a connection was reset, when something was done twice or not at all, or when a
- * stop took more than 10 s. `-- --quick` for 8 stops.
+ * a rolling deploy does. Three kinds of load: through a balancer that asks /ready; straight to the instance that is about
+ * to stop, over connections that are kept; and straight to it with a new connection for each request, which nobody does
+ * who looks at /ready. Of the last kind those who stand at the door in the microseconds in which it closes, and whom the
+ * service has never taken, are reset by the kernel: they are counted, and shown apart. Exit status 1 when anybody else was
+ * reset, when a request that was accepted got no answer or a wrong one, when something was done twice or not at all, or
+ * when a stop took more than 10 s. `-- 50` for so many stops, `-- --quick` for 8; Ctrl-C says how it went so far.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { Agent, request as call } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import postgres from 'postgres';
+import type postgres from 'postgres';
 import { invariantFaults } from '../test/support/invariants.ts';
 import { RoundRobin } from './cluster/round-robin.ts';
 import { insist } from './crash/client.ts';
-import { CrashDatabase } from './crash/crash-database.ts';
 import { People, type Person } from './crash/people.ts';
-import { buildService, endAllServices, ServiceProcess } from './crash/service-processes.ts';
+import { setStage } from './crash/stage.ts';
 
 const QUICK = process.argv.includes('--quick');
-const STOPS = QUICK ? 8 : 500;
-const BALANCED_LANES = 3;
-const DIRECT_LANES = 3;
+const STOPS = QUICK ? 8 : Number(process.argv[2] ?? 500);
+const LANES = { balanced: 3, kept: 3, fresh: 1 };
+type Kind = keyof typeof LANES;
 /** More often than the balancer looks. */
 const STOP_DELAY_MS = 400;
 const LOOK_EVERY_MS = 100;
 const STOP_LIMIT_MS = 10_000;
+/** One payout alone would collect all notes, and grow with every stop. */
+const STOPS_PER_PAYOUT = 10;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const faults: string[] = [];
-const figures = { balanced: 0, direct: 0, refused: 0, atTheDoor: 0 };
+const answered: Record<Kind, number> = { balanced: 0, kept: 0, fresh: 0 };
+const figures = { refused: 0, atTheDoor: 0 };
 /** What every note that was answered with 200 said. */
 const noted: string[] = [];
+const durations: number[] = [];
+const began = performance.now();
 
 interface Reply {
   status: number;
   text: string;
 }
 
-/** One request over the agent's connections. Undefined when the connection was refused: nothing was accepted. */
+/** One request over the agent's connections. Undefined when the service has not taken it. */
 function ask(
+  kind: Kind,
   url: string,
   agent: Agent,
   token: string,
   path: string,
-  body: object | undefined,
-  isClosing: () => boolean,
+  body?: object,
 ): Promise<Reply | undefined> {
   return new Promise((resolve, reject) => {
     let hasAnswer = false;
@@ -60,9 +65,10 @@ function ask(
       answer.on('error', reject);
     });
     outward.on('error', (error: NodeJS.ErrnoException) => {
-      const isNew = !outward.reusedSocket && !hasAnswer;
-      if (error.code === 'ECONNREFUSED') resolve(undefined);
-      else if (error.code === 'ECONNRESET' && isNew && isClosing()) {
+      if (error.code === 'ECONNREFUSED') {
+        figures.refused += 1;
+        resolve(undefined);
+      } else if (error.code === 'ECONNRESET' && kind === 'fresh' && !hasAnswer) {
         figures.atTheDoor += 1;
         resolve(undefined);
       } else reject(new Error(`${error.code} on a ${outward.reusedSocket ? 'kept' : 'new'} connection`));
@@ -73,26 +79,22 @@ function ask(
 
 /** Notes and reads in turn until `isOver`, or until nobody listens there. */
 async function lane(
-  kind: 'balanced' | 'direct',
+  kind: Kind,
   url: string,
   { token }: Person,
   payoutId: string,
-  isOver: () => boolean,
-  isClosing = () => false,
+  isOver: () => boolean = () => false,
 ): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const agent = new Agent({ keepAlive: kind !== 'fresh', maxSockets: 1 });
   try {
     for (let turn = 0; !isOver(); turn += 1) {
       const note = turn % 2 === 0 ? `note ${randomUUID()}` : undefined;
       const path = note ? `/api/payouts/${payoutId}/notes` : '/api/payouts?limit=5';
-      const reply = await ask(url, agent, token, path, note ? { note } : undefined, isClosing);
-      if (!reply) {
-        figures.refused += 1;
-        return;
-      }
+      const reply = await ask(kind, url, agent, token, path, note ? { note } : undefined);
+      if (!reply) return;
       if (reply.status !== 200) faults.push(`${kind} ${path}: ${reply.status} ${reply.text.slice(0, 200)}`);
       else if (note) noted.push(note);
-      figures[kind] += 1;
+      answered[kind] += 1;
     }
   } catch (error) {
     faults.push(`${kind}: ${error instanceof Error ? error.message : String(error)}`);
@@ -102,42 +104,27 @@ async function lane(
 }
 
 async function main(): Promise<void> {
-  const began = performance.now();
   say('Starting PostgreSQL and the first instances …');
-  const database = await CrashDatabase.start();
-  const sql = postgres(database.url, { max: 3, onnotice: () => {} });
+  const { sql, start, clear } = await setStage(
+    { DATABASE_POOL_SIZE: '5', STOP_DELAY_MS: String(STOP_DELAY_MS) },
+    3,
+  );
   const balancer = new RoundRobin(LOOK_EVERY_MS);
-  const durations: number[] = [];
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      say(`Stopped by ${signal}, before the notes were compared.`);
+      report();
+      void clear().finally(() => process.exit(1));
+    });
+  }
   try {
-    const build = await buildService(database.folder);
-    const env = {
-      PATH: process.env['PATH'] ?? '',
-      NODE_ENV: 'test',
-      DATABASE_URL: database.url,
-      DATABASE_POOL_SIZE: '5',
-      DATA_DIR: database.folder,
-      HOST: '127.0.0.1',
-      PORT: '0',
-      LOG_LEVEL: 'error',
-      JWT_SECRET: randomBytes(32).toString('hex'),
-      BETTER_AUTH_SECRET: randomBytes(32).toString('hex'),
-      ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-      BUSINESS_LAUNCH_DATE: '2024-01-01',
-      STEP_UP_MINUTES: '0',
-      STOP_DELAY_MS: String(STOP_DELAY_MS),
-      ...Object.fromEntries(
-        ['MEMBER', 'STAFF', 'APPROVALS', 'ADDRESS', 'SIGN_IN'].map((who) => [`RATE_LIMIT_${who}`, '0']),
-      ),
-    };
-    const start = () => ServiceProcess.start(build, env);
     let current = await start();
-    let next = await start();
+    let upcoming = start();
     const url = await balancer.listen(0);
     await balancer.add(current.url);
     const people = new People(sql, () => url);
     const staff = await people.hireStaff();
     await people.fund(20 * STOPS + 2000);
-    /** A payout for so many notes; one alone would grow with every stop. */
     const newPayout = async (): Promise<string> => {
       const member = await people.newMember();
       const answer = await insist(url, {
@@ -159,27 +146,25 @@ async function main(): Promise<void> {
         await lane('balanced', url, staff.admin2, payoutId, () => isOver || performance.now() > until);
       }
     };
-    const balanced = Array.from({ length: BALANCED_LANES }, () =>
+    const balanced = Array.from({ length: LANES.balanced }, () =>
       balancedLane().catch((error: unknown) => faults.push(`balanced: ${String(error)}`)),
     );
+    const kinds = (['kept', 'fresh'] as const).flatMap((kind) => Array<Kind>(LANES[kind]).fill(kind));
+    let payouts: string[] = [];
     for (let stop = 1; stop <= STOPS; stop += 1) {
-      const stopping = current;
-      let isClosing = false;
-      const payouts = await Promise.all(Array.from({ length: DIRECT_LANES }, newPayout));
-      const direct = payouts.map((payoutId) =>
-        lane(
-          'direct',
-          stopping.url,
-          staff.finance,
-          payoutId,
-          () => false,
-          () => isClosing,
-        ),
+      if (stop % STOPS_PER_PAYOUT === 1) payouts = await Promise.all(kinds.map(newPayout));
+      const [stopping, next] = [current, await upcoming];
+      // The one after comes up meanwhile.
+      if (stop < STOPS) {
+        upcoming = start();
+        upcoming.catch(() => undefined);
+      }
+      const direct = kinds.map((kind, index) =>
+        lane(kind, stopping.url, staff.finance, payouts[index] ?? ''),
       );
       await balancer.add(next.url);
       // Any moment of what they are doing.
       await sleep(50 + Math.random() * 100);
-      isClosing = true;
       const { code, ms } = await stopping.terminate();
       durations.push(ms);
       if (code !== 0) faults.push(`An instance ended with ${code}.`);
@@ -187,7 +172,6 @@ async function main(): Promise<void> {
       await Promise.all(direct);
       balancer.remove(stopping.url);
       current = next;
-      if (stop < STOPS) next = await start();
       if (stop % 50 === 0) say(`${stop} stops, ${faults.length} faults.`);
     }
     isOver = true;
@@ -196,25 +180,28 @@ async function main(): Promise<void> {
     await checkNotes(sql);
     faults.push(...(await invariantFaults(sql)));
   } finally {
-    endAllServices();
     await balancer.close();
-    await sql.end({ timeout: 1 });
-    await database.discard();
+    await clear();
   }
+  report();
+  if (faults.length > 0 || noted.length === 0) process.exitCode = 1;
+}
+
+function report(): void {
   durations.sort((a, b) => a - b);
   const at = (share: number) => Math.round(durations[Math.floor((durations.length - 1) * share)] ?? 0);
   say(`stops                              ${durations.length}`);
-  say(`requests through the balancer      ${figures.balanced}`);
-  say(`requests to the instance stopped   ${figures.direct}`);
+  say(`requests through the balancer      ${answered.balanced}`);
+  say(`requests over kept connections     ${answered.kept}`);
+  say(`requests on new connections        ${answered.fresh}`);
   say(`lanes that then found it closed    ${figures.refused}`);
-  say(`sent away at the door              ${figures.atTheDoor}`);
+  say(`reset at the door                  ${figures.atTheDoor}`);
   say(`notes answered                     ${noted.length}`);
   say(`stop, median, ms                   ${at(0.5)}`);
   say(`stop, longest, ms                  ${at(1)}`);
   say(`faults                             ${faults.length}`);
   for (const fault of faults.slice(0, 20)) say(`  ${fault}`);
   say(`${Math.round((performance.now() - began) / 1000)} s`);
-  if (faults.length > 0 || noted.length === 0) process.exitCode = 1;
 }
 
 /** What was answered is there, once; nothing is there that was not answered. */

@@ -1,0 +1,49 @@
+/** Where services are ended: a PostgreSQL of its own, the service compiled, and how to start one more. */
+import { randomBytes } from 'node:crypto';
+import postgres from 'postgres';
+import { CrashDatabase } from './crash-database.ts';
+import { buildService, endAllServices, ServiceProcess, type Arm } from './service-processes.ts';
+
+export interface Stage {
+  database: CrashDatabase;
+  /** The owner's, for arranging and looking. */
+  sql: postgres.Sql;
+  start: (arm?: Arm) => Promise<ServiceProcess>;
+  /** Ends every service, and takes all away. */
+  clear: () => Promise<void>;
+}
+
+/** The services get secrets that nobody keeps, no limits, and what `env` adds. `connections` are those of `sql`. */
+export async function setStage(env: Record<string, string>, connections: number): Promise<Stage> {
+  const database = await CrashDatabase.start();
+  const build = await buildService(database.folder);
+  const all = {
+    PATH: process.env['PATH'] ?? '',
+    NODE_ENV: 'test',
+    DATABASE_URL: database.url,
+    DATA_DIR: database.folder,
+    HOST: '127.0.0.1',
+    PORT: '0',
+    LOG_LEVEL: 'error',
+    JWT_SECRET: randomBytes(32).toString('hex'),
+    BETTER_AUTH_SECRET: randomBytes(32).toString('hex'),
+    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+    BUSINESS_LAUNCH_DATE: '2024-01-01',
+    STEP_UP_MINUTES: '0',
+    ...Object.fromEntries(
+      ['MEMBER', 'STAFF', 'APPROVALS', 'ADDRESS', 'SIGN_IN'].map((who) => [`RATE_LIMIT_${who}`, '0']),
+    ),
+    ...env,
+  };
+  const sql = postgres(database.url, { max: connections, onnotice: () => {} });
+  return {
+    database,
+    sql,
+    start: (arm) => ServiceProcess.start(build, all, arm),
+    clear: async () => {
+      endAllServices();
+      await sql.end({ timeout: 1 });
+      await database.discard();
+    },
+  };
+}
