@@ -65,11 +65,12 @@ export const payeeNames = (
 export const mismatchReason = ({ kyc, w9, accountHolder }: PayeeNames): string =>
   `NAME_MISMATCH: The names differ. Identity check: ${kyc}. W-9: ${w9 ?? 'none'}. Bank account: ${accountHolder ?? 'none'}.`;
 
-/** What a reviewer accepts when the names differ: this very set of names and no other. */
+/** What a reviewer accepts when the names differ: this very set of names and no other, in whatever order their words stand. */
 export const namesKey = (...names: readonly (string | undefined)[]): string =>
-  names.map((name) => nameWords(name ?? '').join(' ')).join(' | ');
+  names.map((name) => inOrder(nameWords(name ?? ''))).join(' | ');
 
-const sameWords = (a: string[], b: string[]) =>
-  a.length === b.length && [...a].sort().join(' ') === [...b].sort().join(' ');
+const inOrder = (words: string[]): string => [...words].sort().join(' ');
+
+const sameWords = (a: string[], b: string[]) => a.length === b.length && inOrder(a) === inOrder(b);
 
 const outer = (words: string[]): string[] => [words[0] ?? '', words.at(-1) ?? ''];

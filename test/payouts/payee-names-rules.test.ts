@@ -143,6 +143,7 @@ describe('the key of accepted names', () => {
   it('stays while only spelling changes, and changes with a name', () => {
     expect(namesKey('María García', undefined)).toBe(namesKey('MARIA GARCIA', ''));
     expect(namesKey('John Smith', 'Jane Smith')).not.toBe(namesKey('John Smith', 'Jean Smith'));
+    expect(namesKey('Grace Hopper', 'HOPPER, Gracé')).toBe(namesKey('Hopper Grace', 'Grace Hopper'));
     expect(namesKey('John', 'Smith')).not.toBe(namesKey('John Smith', undefined));
   });
 });
