@@ -116,3 +116,11 @@ describe('a share', () => {
     expect(() => shareOf(100, rate)).toThrow(RangeError);
   });
 });
+
+it('says what is wrong with an amount', () => {
+  expect(() => centsFromDecimal('1,5')).toThrow('Not an amount of dollars and cents: "1,5"');
+  expect(() => centsFromDecimal('99999999999999999')).toThrow('The amount is too large to be exact.');
+  expect(() => dollars(0.5)).toThrow('Not whole cents: 0.5');
+  expect(() => shareOf(-1, 2400)).toThrow('Nothing is withheld from a negative amount.');
+  expect(() => shareOf(1, 0.5)).toThrow('The rate must be whole basis points.');
+});
