@@ -1,8 +1,8 @@
-import postgres from 'postgres';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../src/kernel/logger.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 import { InstanceWatch } from '../../src/watch/instance-watch.ts';
+import { withoutDatabase } from '../support/lost-database.ts';
 import { startCast, type Cast } from '../support/stories.ts';
 
 let cast: Cast;
@@ -39,20 +39,6 @@ const alertsOf = (category: string) => cast.service.sql<AlertRow[]>`
 const mailsOf = async (template: string): Promise<number> =>
   (await cast.service.sql`SELECT 1 FROM notifications WHERE template = ${template}`).length;
 
-/** The database takes no connections while `work` runs; those that there are end. */
-async function withoutDatabase(work: () => Promise<void>): Promise<void> {
-  const name = new URL(cast.service.databaseUrl).pathname.slice(1);
-  const outside = postgres(inject('clusterUrl'), { max: 1, onnotice: () => {} });
-  try {
-    await outside.unsafe(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
-    await outside`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ${name}`;
-    await work();
-  } finally {
-    await outside.unsafe(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
-    await outside.end();
-  }
-}
-
 describe('a lost database', () => {
   it('is told once it is back, once for all instances, and closes when it has stayed', async () => {
     const first = watchOf('one');
@@ -63,7 +49,7 @@ describe('a lost database', () => {
     };
     await both();
     expect(await alertsOf('database_lost')).toHaveLength(0);
-    await withoutDatabase(both);
+    await withoutDatabase(cast.service, both);
     await both();
     const [alert, ...more] = await alertsOf('database_lost');
     expect(alert).toMatchObject({ severity: 'critical', closed_at: null });
@@ -80,7 +66,7 @@ describe('a lost database', () => {
     first.machineClock.byMs = 0;
     await first.watch.look();
 
-    await withoutDatabase(() => second.watch.look());
+    await withoutDatabase(cast.service, () => second.watch.look());
     await second.watch.look();
     expect(await alertsOf('database_lost')).toHaveLength(2);
   });
