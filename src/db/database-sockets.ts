@@ -41,7 +41,8 @@ export class DatabaseSockets {
 
   #watched(socket: Socket): Socket {
     this.#heard.set(socket, { bytes: 0, at: performance.now() });
-    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    const everyMs = Math.min(LOOK_EVERY_MS, this.#silenceLimitMs / 2);
+    this.#timer ??= setInterval(() => this.#look(), everyMs).unref();
     return socket;
   }
 

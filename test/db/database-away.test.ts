@@ -1,33 +1,46 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, inject, it } from 'vitest';
+import certificateForTests from 'smtp-server/lib/tls-options.js';
+import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { Database } from '../../src/db/client.ts';
 import { DatabaseWatch } from '../../src/db/database-watch.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
 
 /** A way to the database that can fall silent, as a network does, and come back. */
 let wire: Server;
-let pairs: [Socket, Socket][];
+let pairs: [Duplex, Socket][];
 let database: Database;
 let watch: DatabaseWatch;
 
-beforeEach(async () => {
+async function openWire(withTls: boolean): Promise<void> {
   const address = new URL(inject('clusterUrl'));
   const [port, host] = [Number(address.port), address.hostname];
-  pairs = [];
-  wire = createServer((near) => {
+  const join = (near: Duplex) => {
     const far = connect(port, host);
     pairs.push([near, far]);
     near.on('error', () => far.destroy()).on('close', () => far.destroy());
     far.on('error', () => near.destroy()).on('close', () => near.destroy());
     near.pipe(far).pipe(near);
+  };
+  pairs = [];
+  wire = createServer((near) => {
+    if (!withTls) return join(near);
+    // Whatever asks for TLS is told yes, before the first byte of it.
+    near.once('data', () => {
+      near.pause();
+      near.write('S');
+      join(new TLSSocket(near, { isServer: true, ...certificateForTests() }));
+    });
   });
   await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
   address.port = String((wire.address() as AddressInfo).port);
   address.hostname = '127.0.0.1';
-  database = new Database({ url: address.href, poolSize: 2, silenceLimitMs: 1500 });
+  if (withTls) address.searchParams.set('sslmode', 'require');
+  database = new Database({ url: address.href, poolSize: 2, silenceLimitMs: 1000 });
   watch = new DatabaseWatch(database, silentLogger);
-});
+}
 
 afterEach(async () => {
   watch.stop();
@@ -44,26 +57,42 @@ async function until(isSo: () => boolean, limitMs: number): Promise<void> {
   }
 }
 
-it('a connection that falls silent is cut off, its query fails, and the pool is whole again', async () => {
-  await database.sql`SELECT 1`;
-  expect(database.load.connections).toBe(1);
-  watch.start();
-  for (const [near, far] of pairs) {
-    near.unpipe(far);
-    far.unpipe(near);
-    far.pause();
-  }
-  const startedAt = performance.now();
-  await expect(database.sql`SELECT 2`).rejects.toThrow();
-  expect(performance.now() - startedAt).toBeLessThan(15_000);
-  // New connections go through: the way is there again.
-  await until(() => watch.isUp, 15_000);
-  expect(await database.sql`SELECT 3 AS three`).toEqual([{ three: 3 }]);
-  expect(database.load.connections).toBeLessThanOrEqual(2);
-  expect(database.load.transactions).toBe(0);
+describe.each([
+  ['plain', false],
+  ['TLS', true],
+])('a connection (%s)', (_, withTls) => {
+  beforeEach(() => openWire(withTls));
+
+  it('that falls silent is cut off, its query fails, and the pool is whole again', async () => {
+    await database.sql`SELECT 1`;
+    expect(database.load.connections).toBe(1);
+    watch.start();
+    for (const [near, far] of pairs) {
+      near.unpipe(far);
+      far.unpipe(near);
+      far.pause();
+    }
+    const startedAt = performance.now();
+    await expect(database.sql`SELECT 2`).rejects.toThrow();
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    // New connections go through: the way is there again.
+    await until(() => watch.isUp, 15_000);
+    expect(await database.sql`SELECT 3 AS three`).toEqual([{ three: 3 }]);
+    expect(database.load.connections).toBeLessThanOrEqual(2);
+    expect(database.load.transactions).toBe(0);
+  });
+
+  it('that is used again and again is not, though it is older than that', async () => {
+    const backend = async () =>
+      (await database.sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid FROM pg_sleep(0.1)`)[0]?.pid;
+    const first = await backend();
+    const until = performance.now() + 2500;
+    while (performance.now() < until) expect(await backend()).toBe(first);
+  });
 });
 
 it('one that is gone is known within seconds, and known to be back', async () => {
+  await openWire(false);
   await database.sql`SELECT 1`;
   watch.start();
   const { port } = wire.address() as AddressInfo;

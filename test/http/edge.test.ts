@@ -117,6 +117,16 @@ describe('a slow client', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  it('that connects and says nothing is cut off', async () => {
+    const server = createHttpServer(() => {}, { headersMs: 200, requestMs: 300, idleMs: 5000, checkMs: 50 });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const startedAt = performance.now();
+    await new Promise((resolve) => socket.resume().once('close', resolve));
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   it('that does not read its answer is cut off', async () => {
     const server = createHttpServer((_request, response) => void response.end(Buffer.alloc(50_000_000)), { headersMs: 5000, requestMs: 5000, idleMs: 300, checkMs: 50 }); // prettier-ignore
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
