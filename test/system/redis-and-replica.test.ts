@@ -21,6 +21,8 @@ const program = (name: string) =>
 let folder: string;
 let account: Account | undefined;
 let service: RunningService | undefined;
+/** Another instance on the same database and the same Redis. */
+let beside: RunningService | undefined;
 let url: string;
 let replicaPort: number;
 let redisPort: number;
@@ -93,14 +95,18 @@ beforeAll(async () => {
     PORT: '0',
     LOG_LEVEL: 'error',
     ENABLE_METRICS: 'true',
+    RATE_LIMIT_MEMBER: '6',
+    RATE_LIMIT_APPROVALS: '3',
   };
   await migrateUp(url);
   await seedDemo(loadConfig(env), url);
   sql = postgres(url, { max: 1, onnotice: () => {} });
   service = await startService(env);
+  beside = await startService(env);
 });
 
 afterAll(async () => {
+  await beside?.stop();
   await service?.stop();
   await sql?.end();
   await stopRedis();
@@ -111,7 +117,7 @@ afterAll(async () => {
   await removeFolder(folder);
 });
 
-const at = (path: string) => `${service?.url.replace('localhost', '127.0.0.1')}${path}`;
+const at = (path: string, instance = service) => `${instance?.url.replace('localhost', '127.0.0.1')}${path}`;
 
 async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 30_000;
@@ -126,14 +132,28 @@ const checks = async () =>
 const figure = async (name: string) =>
   Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(await (await fetch(at('/metrics'))).text())?.[1]);
 
-async function viewer(): Promise<string> {
+async function signIn(email: string): Promise<{ token: string; userId: string }> {
   const answer = await fetch(at('/api/auth/sign-in/email'), {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ email: 'viewer@example.com', password: DEMO_PASSWORD }),
+    body: JSON.stringify({ email, password: DEMO_PASSWORD }),
   });
-  return answer.headers.get('set-auth-token') ?? '';
+  const { user } = (await answer.json()) as { user: { id: string } };
+  return { token: answer.headers.get('set-auth-token') ?? '', userId: user.id };
 }
+
+const viewer = async () => (await signIn('viewer@example.com')).token;
+
+/** A GET, or a POST where there is a body; what was answered, in short. */
+async function ask(instance: RunningService | undefined, path: string, token: string, body?: object) {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const post = body && { method: 'POST', body: JSON.stringify(body) };
+  const answer = await fetch(at(path, instance), { headers, ...post });
+  const { error } = (await answer.json()) as { error?: { code: string } };
+  return { said: error?.code ?? answer.status, remaining: answer.headers.get('ratelimit-remaining') };
+}
+
+const auditEntries = async () => (await sql`SELECT count(*)::int AS n FROM user_audit_logs`)[0]?.['n'];
 
 it('reads reports from the replica, and from the primary while the replica is away', async () => {
   const token = await viewer();
@@ -172,6 +192,76 @@ it('reads reports from the replica, and from the primary while the replica is aw
   expect((await fetch(at('/ready'))).status).toBe(200);
   await start('replica', replicaPort);
   await until('the replica is used again', async () => (await figure('payout_service_replica_used')) === 1);
+});
+
+it('counts a caller once over both instances, as Redis counts', async () => {
+  const { token, userId } = await signIn('member0100@example.com');
+  const read = (instance: RunningService | undefined) =>
+    ask(instance, `/api/members/${userId}/membership`, token);
+  const remaining: (string | null)[] = [];
+  for (const instance of [service, beside, service, beside, service, beside])
+    remaining.push((await read(instance)).remaining);
+  expect(remaining).toEqual(['5', '4', '3', '2', '1', '0']);
+  for (const instance of [service, beside]) expect((await read(instance)).said).toBe('RATE_LIMITED');
+
+  const admin = await signIn('admin@example.com');
+  const approve = async (instance: RunningService | undefined) =>
+    (await ask(instance, '/api/payouts/PO-2026-ZZZZZZZZ/approve', admin.token, {})).said;
+  expect([await approve(service), await approve(beside), await approve(service)]).toEqual([
+    'NOT_FOUND',
+    'NOT_FOUND',
+    'NOT_FOUND',
+  ]);
+  expect([await approve(service), await approve(beside)]).toEqual(['RATE_LIMITED', 'RATE_LIMITED']);
+});
+
+/** With limits that cannot be counted: reads are answered soon enough, and nothing is changed. */
+async function expectReadsOnly(): Promise<void> {
+  const [admin, finance, member] = await Promise.all(
+    ['admin@example.com', 'finance@example.com', 'member0101@example.com'].map(signIn),
+  );
+  const open = await sql<{ id: string }[]>`
+    SELECT payout_id AS id FROM payout_management WHERE status = 'pending_approval'`;
+  const before = await auditEntries();
+  const own = `/api/members/${member?.userId}`;
+  const wanted: [string, string | undefined, object?][] = [
+    ['/api/payouts', admin?.token],
+    [`${own}/membership`, member?.token],
+    [`/api/payouts/${open[0]?.id}/approve`, finance?.token, {}],
+    [`/api/payouts/${open[0]?.id}/cancel`, admin?.token, { reason: 'A test.' }],
+    ['/api/payouts/initiate', admin?.token, { userIds: [member?.userId], overrideReason: 'A test.' }],
+    [`${own}/tax-info`, member?.token, {}],
+  ];
+  const startedAt = performance.now();
+  for (const instance of [service, beside])
+    await Promise.all(
+      wanted.map(async ([path, token = '', body]) =>
+        expect((await ask(instance, path, token, body)).said, path).toBe(body ? 'UNAVAILABLE' : 200),
+      ),
+    );
+  expect(performance.now() - startedAt).toBeLessThan(20_000);
+  expect(await auditEntries()).toBe(before);
+}
+
+it('lets people read while the limits cannot be counted, and changes nothing', async () => {
+  await stopRedis();
+  await until('/health tells it', async () => (await checks())['redis'] === 'down');
+  await expectReadsOnly();
+  await startRedis();
+  await until('Redis is back', async () => (await checks())['redis'] === 'up');
+  const { token } = await signIn('admin2@example.com');
+  const change = () => ask(beside, '/api/payouts/PO-2026-ZZZZZZZZ/cancel', token, { reason: 'A test.' });
+  await until('changes are taken again', async () => (await change()).said === 'NOT_FOUND');
+});
+
+it('does so too where Redis is there and answers nothing', async () => {
+  redis?.kill('SIGSTOP');
+  try {
+    await expectReadsOnly();
+  } finally {
+    redis?.kill('SIGCONT');
+  }
+  await until('Redis is back', async () => (await checks())['redis'] === 'up');
 });
 
 it('goes on without Redis, and finds it again', async () => {
