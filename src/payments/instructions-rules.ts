@@ -83,14 +83,13 @@ export function payeeDoubt(
       holdReason: 'KYC_NOT_VERIFIED: The identity check of the payee is not verified any more.',
     };
   }
-  const names = payeeNames(payout, payee);
+  const names = payeeNames(payout, payee, method);
   const { kyc, w9, accountHolder } = names;
-  if (allNamesMatch([kyc, w9, method === 'ach' ? accountHolder : undefined])) return undefined;
-  if (payout.acceptedNames === namesKey(kyc, w9, accountHolder)) return undefined;
+  if (allNamesMatch([kyc, w9, accountHolder]) || payout.acceptedNames === namesKey(names)) return undefined;
   const error = new DomainError(
     'NAME_MISMATCH',
     'The names on identity check, W-9 and bank account differ. The payout went to manual review.',
-    { names: { kyc, w9: w9 ?? null, accountHolder: method === 'ach' ? (accountHolder ?? null) : null } },
+    { names: { kyc, w9: w9 ?? null, accountHolder: accountHolder ?? null } },
   );
   return { error, holdReason: mismatchReason(names) };
 }

@@ -1,5 +1,7 @@
 /** Compares a payee's names (specification, section 8): case, accents, order, punctuation and middle names aside. */
 
+import type { PaymentMethod } from '../db/schema/index.ts';
+
 /** Letters that Unicode does not take apart into a base letter and an accent. */
 const LETTERS: Record<string, string> = {
   ł: 'l',
@@ -45,7 +47,7 @@ export const allNamesMatch = (names: readonly (string | undefined)[]): boolean =
   return given.every((name, index) => given.slice(index + 1).every((other) => namesMatch(name, other)));
 };
 
-/** The names that are compared, as they are written; the account holder's only where there are bank details. */
+/** The names that are compared, as they are written; the account holder's only where a payment goes to the account. */
 export interface PayeeNames {
   kyc: string;
   w9: string | undefined;
@@ -55,10 +57,11 @@ export interface PayeeNames {
 export const payeeNames = (
   payout: { bankDetails: { accountHolderName: string } | null },
   payee: { legalName: string; w9: { data: { legalName: string } } | undefined },
+  method: PaymentMethod,
 ): PayeeNames => ({
   kyc: payee.legalName,
   w9: payee.w9?.data.legalName,
-  accountHolder: payout.bankDetails?.accountHolderName,
+  accountHolder: method === 'ach' ? payout.bankDetails?.accountHolderName : undefined,
 });
 
 /** Why a payout is held for its names. It names them, as a reviewer accepts this very set and no other. */
@@ -66,8 +69,8 @@ export const mismatchReason = ({ kyc, w9, accountHolder }: PayeeNames): string =
   `NAME_MISMATCH: The names differ. Identity check: ${kyc}. W-9: ${w9 ?? 'none'}. Bank account: ${accountHolder ?? 'none'}.`;
 
 /** What a reviewer accepts when the names differ: this very set of names and no other, in whatever order their words stand. */
-export const namesKey = (...names: readonly (string | undefined)[]): string =>
-  names.map((name) => inOrder(nameWords(name ?? ''))).join(' | ');
+export const namesKey = ({ kyc, w9, accountHolder }: PayeeNames): string =>
+  [kyc, w9, accountHolder].map((name) => inOrder(nameWords(name ?? ''))).join(' | ');
 
 const inOrder = (words: string[]): string => [...words].sort().join(' ');
 

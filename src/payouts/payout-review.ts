@@ -1,3 +1,4 @@
+import { PAYMENT_METHODS } from '../db/schema/index.ts';
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
@@ -39,8 +40,10 @@ export class PayoutReview {
     return this.#payouts.act(actor, payoutId, 'resume', async (tx, { payout }) => {
       const payee = await readPayeeFacts(tx, payout.userId);
       const status = resumedStatus(payout.heldFrom, () => standingOf(payout, payee));
-      const names = payeeNames(payout, payee);
-      const heldForThem = payout.holdReason === mismatchReason(names);
+      // Instructions may have been asked for by another method than the payout's.
+      const heldFor = PAYMENT_METHODS.map((method) => payeeNames(payout, payee, method)).find(
+        (names) => payout.holdReason === mismatchReason(names),
+      );
       const resumed = await this.#payouts.change(
         tx,
         payout,
@@ -48,7 +51,7 @@ export class PayoutReview {
           status,
           heldFrom: null,
           holdReason: null,
-          ...(heldForThem ? { acceptedNames: namesKey(names.kyc, names.w9, names.accountHolder) } : {}),
+          ...(heldFor ? { acceptedNames: namesKey(heldFor) } : {}),
           ...(status === 'pending_approval' ? { approvalRound: payout.approvalRound + 1 } : {}),
           internalNotes: this.#withNote(payout, actor, note),
         },

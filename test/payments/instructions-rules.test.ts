@@ -142,7 +142,7 @@ describe('a doubt about the payee', () => {
   });
 
   it('is gone for the very names that a reviewer accepted', () => {
-    const accepted = namesKey('Grace Hopper', 'Grace Hopper', 'Ada Lovelace');
+    const accepted = namesKey({ kyc: 'Grace Hopper', w9: 'Grace Hopper', accountHolder: 'Ada Lovelace' });
     const payout = (name: string) => payoutWith({ ...held(name), acceptedNames: accepted });
     expect(payeeDoubt(payout('Ada Lovelace'), payeeWith(), 'ach')).toBeUndefined();
     expect(payeeDoubt(payout('Ada Byron'), payeeWith(), 'ach')).toBeDefined();

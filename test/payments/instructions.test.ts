@@ -209,6 +209,25 @@ describe('doubts about the payee', () => {
     expect(refusal(await generate(story))).toEqual([422, 'NAME_MISMATCH']);
   });
 
+  it('are settled for a check whatever account is given later, and not for that account', async () => {
+    const story = await stories.payable();
+    await setKyc(story, { legal_name: 'Somebody Else' });
+    const byCheck = { paymentMethod: 'check' };
+    expect(refusal(await generate(story, byCheck))).toEqual([422, 'NAME_MISMATCH']);
+    expectOk(await resume(story));
+    await giveBank(story, '55667788', 'Somebody Else');
+    expect(refusal(await generate(story, { callbackVerification: 'Called.' }))).toEqual([
+      422,
+      'NAME_MISMATCH',
+    ]);
+    const again = await stories.payable();
+    await setKyc(again, { legal_name: 'Somebody Else' });
+    expect(refusal(await generate(again, byCheck))).toEqual([422, 'NAME_MISMATCH']);
+    expectOk(await resume(again));
+    await giveBank(again, '55667788', 'Somebody Else');
+    expect((await generate(again, byCheck)).status).toBe(200);
+  });
+
   it('are not settled by a note for names that came in while the payout was held', async () => {
     const story = await stories.payable();
     await setKyc(story, { legal_name: 'Somebody Else' });
