@@ -6,6 +6,9 @@ import { startService, StartError } from './start-service.ts';
 /** npm passes on what the terminal has sent to all: Ctrl-C comes twice, and is to count once. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+// A full disk, or a collector of logs that went away, costs lines and nothing else: unheard, the first would end us.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
 const starting = startService(process.env);
 
 // From the first moment: what is told to stop while it starts would leave the embedded database running.

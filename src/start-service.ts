@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +24,7 @@ import { Stopping } from './http/stopping.ts';
 import { MovableClock } from './kernel/clock.ts';
 import { armCrashPoint } from './kernel/crash-points.ts';
 import { createLogger, errorFields, type Logger } from './kernel/logger.ts';
+import { queueDepth } from './notifications/mail-queue.ts';
 import { createServices, type Services } from './services.ts';
 
 /** A fault at start with one line that says what to do. */
@@ -40,6 +41,8 @@ export interface RunningService {
 /** Of the ten seconds in which all must have stopped, what requests and jobs may take; the rest is for closing. */
 const DRAIN_MS = 8000;
 const REPLICA_POOL_SIZE = 4;
+/** As the alert QueueStuck has it: all attempts at a message take half of that. */
+const QUEUE_STUCK_SECONDS = 1800;
 
 /** Reads the configuration, brings up database, services and HTTP. Throws ConfigError or StartError. */
 export async function startService(env: NodeJS.ProcessEnv): Promise<RunningService> {
@@ -109,6 +112,7 @@ async function bringUp(
     email: services.mailer,
     scheduler: { expected: config.jobs, get isRunning() { return services.jobs.isRunning; } }, // prettier-ignore
     more: {
+      queue: async () => (await queueDepth(database.reader)).oldestSeconds < QUEUE_STUCK_SECONDS,
       ...(redis ? { redis: async () => (await redis.ping()) === 'PONG' } : {}),
       ...(replica ? { replica: async () => replica.isGoodEnough } : {}),
     },
@@ -186,7 +190,7 @@ async function listen(
 
 /** Returns what ends it. */
 async function serveMetrics(app: RequestListener, host: string, port: number): Promise<() => Promise<void>> {
-  const server = createServer(app);
+  const server = createHttpServer(app);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(new StartError(`Cannot listen on METRICS_PORT ${port} (${error.code}).`)),

@@ -23,6 +23,13 @@ import { FakeMailer, FakeSubscriptions, TestTime } from './fakes.ts';
 
 export const PASSWORD = 'correct-horse-battery';
 const AUTH_SECRET = 'auth-secret-for-tests-0123456789abcdef';
+/** For another process on a test's database, too. */
+export const SECRETS = {
+  DATA_DIR: join(tmpdir(), 'payout-service-test-unused'),
+  JWT_SECRET: 'jwt-secret-for-tests-0123456789abcdef',
+  BETTER_AUTH_SECRET: AUTH_SECRET,
+  ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
+};
 let passwordHash: Promise<string> | undefined;
 
 export interface MemberOptions {
@@ -200,12 +207,9 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   if (!options.beside) await createDatabase(cluster.url, name, cluster.templateDatabase);
   const config = loadConfig({
     NODE_ENV: 'test',
+    ...SECRETS,
     DATABASE_URL: url,
-    DATA_DIR: join(tmpdir(), 'payout-service-test-unused'),
     AUDIT_CHECKPOINT_DIR: checkpointsOf(url),
-    JWT_SECRET: 'jwt-secret-for-tests-0123456789abcdef',
-    BETTER_AUTH_SECRET: AUTH_SECRET,
-    ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
     BUSINESS_LAUNCH_DATE: '2024-01-01',
     RATE_LIMIT_MEMBER: '0',
     RATE_LIMIT_STAFF: '0',
