@@ -16,7 +16,6 @@ const MEMBER_MAILS = {
     payoutId: 'text',
     changedAt: 'text',
     accountLastFour: 'text',
-    paymentHeldUntil: 'text?',
     link: 'link',
   },
   'payment-sent': {

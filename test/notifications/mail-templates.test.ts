@@ -80,7 +80,7 @@ describe.each(TEMPLATE_NAMES)('%s', (name) => {
   });
 
   it('asks for every value that it needs', () => {
-    const optional = ['paymentHeldUntil', 'trackingNumber', 'withheldAmount'];
+    const optional = ['trackingNumber', 'withheldAmount'];
     const optionalHere: Partial<Record<TemplateName, string>> = {
       'payment-failed': 'link',
       'removal-notice': 'link',

@@ -18,7 +18,6 @@ export const sampleModels: MailModels = {
     ...member,
     changedAt: 'March 3, 2026, 14:05 UTC',
     accountLastFour: '6789',
-    paymentHeldUntil: 'March 6, 2026, 14:05 UTC',
   },
   'payment-sent': {
     ...member,
