@@ -20,7 +20,7 @@ import { winnerRoutes } from './winners/winner.routes.ts';
 export function allRoutes(services: Services, options: { demo: boolean }): Route[] {
   return [
     ...eligibilityRoutes(services.eligibility),
-    ...winnerRoutes(services.winners, services.eligibility),
+    ...winnerRoutes(services.winners),
     ...payoutRoutes(services.payouts, services.review),
     ...approvalRoutes(services.approvals),
     ...paymentRoutes(services.payments, services.documents, services.bankDetails),

@@ -61,6 +61,7 @@ import { W9Desk } from './tax/w9-desk.ts';
 import { W9Safe } from './tax/w9-safe.ts';
 import { YearEndIssuing } from './tax/year-end-issuing.ts';
 import { InstanceWatch } from './watch/instance-watch.ts';
+import { PayoutAward } from './winners/payout-award.ts';
 import { WinnerSelector } from './winners/winner-selector.ts';
 
 export interface Parts {
@@ -103,15 +104,8 @@ export function createServices(parts: Parts) {
   const review = new PayoutReview(payouts, progress, notifications, clock);
   const queue = new MemberQueue(database, clock);
   const eligibility = new EligibilityChecker(database, clock, business, queue);
-  const winners = new WinnerSelector({
-    database,
-    clock,
-    reward: business,
-    queue,
-    eligibility,
-    payouts,
-    approvals,
-  });
+  const award = new PayoutAward(clock, business, payouts, approvals);
+  const winners = new WinnerSelector(database, queue, eligibility, award);
   const renderer = new DocumentRenderer();
   const tax = createTax({ parts, reportSource, vault, payouts, progress, renderer });
   const bankDetails = new BankDetailsService({

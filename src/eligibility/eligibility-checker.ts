@@ -50,6 +50,11 @@ export class EligibilityChecker {
     return this.#resultOf(await this.#queue.totals());
   }
 
+  /** How many payouts these totals fund that nobody was awarded. */
+  slotsIn(totals: QueueTotals): number {
+    return judgeEligibility(figuresOf(totals), this.#terms, this.#clock.now()).availableSlots;
+  }
+
   /** Revenue in dollars. */
   async getTotalRevenue(): Promise<number> {
     return dollars((await this.#queue.totals()).revenueCents);

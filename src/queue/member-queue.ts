@@ -11,6 +11,7 @@ import {
   findWrongSums,
   fold,
   readCandidates,
+  readCandidatesAndTotals,
   readState,
   readTotals,
   recount,
@@ -60,6 +61,11 @@ export class MemberQueue {
 
   candidates(query: CandidateQuery): Promise<QueueMember[]> {
     return this.#exact((reader) => readCandidates(reader, query));
+  }
+
+  /** Both of one moment, in one journey. */
+  candidatesAndTotals(query: CandidateQuery): Promise<{ members: QueueMember[]; totals: QueueTotals }> {
+    return this.#exact((reader) => readCandidatesAndTotals(reader, query));
   }
 
   find(userIds: readonly string[]): Promise<QueueMember[]> {

@@ -9,7 +9,10 @@ export interface Glance<T> {
   value: T;
 }
 
-/** A row as the driver gives it: text, numbers and booleans. A type and not an interface, as `execute` wants an index. */
+/**
+ * A row as the driver gives it: text, numbers and booleans; all but the first null where there is nobody. A type and not
+ * an interface, as `execute` wants an index.
+ */
 type MemberRow = {
   is_waiting: boolean;
   user_id: string | null;
@@ -28,10 +31,6 @@ type MemberRow = {
 
 const IS_WAITING = sql`EXISTS (SELECT FROM queue_touched)`;
 
-const COLUMNS = sql`z.user_id, z.email, z.full_name, z.queue_position, z.last_payment, z.payments, z.lifetime_total,
-  to_char(z.tenure_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS tenure_start, z.subscription_status,
-  z.has_payout, z.tenure_number, z.kyc_verified`;
-
 const bound = (place: QueuePlace | undefined): SQL =>
   sql`${place?.tenureStart ?? null}::timestamptz, ${place?.userId ?? null}::uuid`;
 
@@ -43,13 +42,24 @@ export interface CandidateQuery {
   limit: number;
 }
 
+const pageOf = (query: CandidateQuery): SQL => sql`queue_candidate_page(
+  ${bound(query.after)}, ${bound(query.before)}, ${query.isValid === true}, ${query.limit}::integer)`;
+
 /** Candidates in queue order, with their positions among all members. */
 export async function readCandidates(reader: Reader, query: CandidateQuery): Promise<Glance<QueueMember[]>> {
-  const rows = await reader.execute<MemberRow>(sql`
-    SELECT ${IS_WAITING} AS is_waiting, ${COLUMNS} FROM (SELECT) one LEFT JOIN queue_candidates(
-      ${bound(query.after)}, ${bound(query.before)}, ${query.isValid === true}, ${query.limit}::integer) z ON true
-     ORDER BY z.queue_position`);
-  return glanceAt(rows);
+  return glanceAt(await reader.execute<MemberRow>(sql`SELECT * FROM ${pageOf(query)}`));
+}
+
+/** The same, and the totals of that moment. */
+export async function readCandidatesAndTotals(
+  reader: Reader,
+  query: CandidateQuery,
+): Promise<Glance<{ members: QueueMember[]; totals: QueueTotals }>> {
+  const rows = await reader.execute<MemberRow & TotalsRow>(
+    sql`SELECT ${TOTALS}, z.* FROM queue_totals t, ${pageOf(query)} z`,
+  );
+  const { isWaiting, value: members } = glanceAt(rows);
+  return { isWaiting, value: { members, totals: totalsFrom(rows[0]) } };
 }
 
 /** In queue order; those who are not in it are missing. */
@@ -57,10 +67,9 @@ export async function findMembers(
   reader: Reader,
   userIds: readonly string[],
 ): Promise<Glance<QueueMember[]>> {
-  const rows = await reader.execute<MemberRow>(sql`
-    SELECT ${IS_WAITING} AS is_waiting, ${COLUMNS} FROM (SELECT) one
-      LEFT JOIN queue_find(${sql.param([...userIds])}::uuid[]) z ON true ORDER BY z.queue_position`);
-  return glanceAt(rows);
+  return glanceAt(
+    await reader.execute<MemberRow>(sql`SELECT * FROM queue_lookup(${sql.param([...userIds])}::uuid[])`),
+  );
 }
 
 /** How many candidates stand ahead of each of these members. */
@@ -77,25 +86,24 @@ export async function countAhead(reader: Reader, userIds: readonly string[]): Pr
   return new Map(rows.map((row) => [row.user_id, Number(row.ahead)]));
 }
 
+type TotalsRow = { revenue: string; candidates: string; live_payouts: string; live_gross: string };
+
+const TOTALS = sql`t.revenue, t.candidates, t.live_payouts, t.live_gross`;
+
 export async function readTotals(reader: Reader): Promise<Glance<QueueTotals>> {
-  const [row] = await reader.execute<{
-    is_waiting: boolean;
-    revenue: string;
-    candidates: string;
-    live_payouts: string;
-    live_gross: string;
-  }>(
-    sql`SELECT ${IS_WAITING} AS is_waiting, revenue, candidates, live_payouts, live_gross FROM queue_totals`,
+  const [row] = await reader.execute<TotalsRow & { is_waiting: boolean }>(
+    sql`SELECT ${IS_WAITING} AS is_waiting, ${TOTALS} FROM queue_totals t`,
   );
+  return { isWaiting: row?.is_waiting === true, value: totalsFrom(row) };
+}
+
+function totalsFrom(row: TotalsRow | undefined): QueueTotals {
   if (!row) throw new Error('queue_totals has lost its row.');
   return {
-    isWaiting: row.is_waiting,
-    value: {
-      revenueCents: centsFromDecimal(row.revenue),
-      candidates: Number(row.candidates),
-      livePayouts: Number(row.live_payouts),
-      liveGrossCents: centsFromDecimal(row.live_gross),
-    },
+    revenueCents: centsFromDecimal(row.revenue),
+    candidates: Number(row.candidates),
+    livePayouts: Number(row.live_payouts),
+    liveGrossCents: centsFromDecimal(row.live_gross),
   };
 }
 
@@ -205,6 +213,10 @@ function memberFromRow(row: MemberRow): QueueMember {
     hasReceivedPayout: row.has_payout,
     kycVerified: row.kyc_verified,
     tenureNumber: row.tenure_number,
-    place: { tenureStart: row.tenure_start, userId },
+    place: { tenureStart: isoMicroseconds(row.tenure_start), userId },
   };
 }
+
+/** '2021-01-05 00:00:00.12+00', as PostgreSQL writes it in UTC, as '2021-01-05T00:00:00.120000Z'. */
+const isoMicroseconds = (text: string): string =>
+  `${text.slice(0, 10)}T${text.slice(11, 19)}.${text.slice(20, -3).padEnd(6, '0')}Z`;

@@ -34,11 +34,3 @@ export function passedOver(chosen: readonly QueueMember[], ahead: readonly Queue
   const ids = new Set(chosen.map(({ userId }) => userId));
   return ahead.filter((member) => member.queuePosition < last && !ids.has(member.userId));
 }
-
-/** The lowest numbers that no live payout holds, `count` of them. */
-export function freeTranches(taken: readonly number[], count: number): number[] {
-  const held = new Set(taken);
-  const free: number[] = [];
-  for (let tranche = 1; free.length < count; tranche += 1) if (!held.has(tranche)) free.push(tranche);
-  return free;
-}

@@ -1,25 +1,18 @@
-import { recordAudit } from '../audit/record-audit.ts';
-import type { Database, Tx } from '../db/client.ts';
-import type { EligibilitySnapshot, PaymentMethod } from '../db/schema/index.ts';
-import { formatUsd } from '../documents/money-words.ts';
+import type { Database } from '../db/client.ts';
+import type { PaymentMethod } from '../db/schema/index.ts';
 import type { EligibilityChecker } from '../eligibility/eligibility-checker.ts';
-import { actorLabel, type CallerActor, type StaffActor } from '../kernel/actor.ts';
-import type { Clock } from '../kernel/clock.ts';
+import type { CallerActor } from '../kernel/actor.ts';
 import { DomainError } from '../kernel/errors.ts';
-import { newPayoutId } from '../kernel/ids.ts';
-import { decimalFromCents, dollars, type Cents } from '../kernel/money.ts';
+import { dollars } from '../kernel/money.ts';
 import { DEFAULT_PAGE, decodeCursor, invalidCursor, pageOf, type Page } from '../kernel/paging.ts';
-import { alertStaff } from '../notifications/alert-staff.ts';
-import type { ApprovalManager } from '../approvals/approval-manager.ts';
-import { payoutAmounts, processingAmounts } from '../payouts/payout-amounts-rules.ts';
-import { viewPayout, type PayoutView } from '../payouts/payout-view.ts';
-import type { Payouts } from '../payouts/payouts.ts';
+import type { PayoutView } from '../payouts/payout-view.ts';
 import type { MemberQueue } from '../queue/member-queue.ts';
 import type { QueueMember, QueuePlace } from '../queue/queue-member.ts';
 import { placeFrom } from '../queue/queue-place-rules.ts';
 import type { Validation } from './candidate.ts';
-import { insertPayout, lockInitiation, takenTranches } from './initiation-store.ts';
-import { freeTranches, NOT_IN_QUEUE, passedOver, validateMember } from './winner-rules.ts';
+import { freeTranches, lockInitiation } from './initiation-store.ts';
+import type { AwardVerdict, PassedOverFacts, PayoutAward } from './payout-award.ts';
+import { NOT_IN_QUEUE, passedOver, validateMember } from './winner-rules.ts';
 
 /** The document's Winner, amounts in dollars, with whether they can be chosen. */
 export interface Candidate {
@@ -41,15 +34,9 @@ export interface Initiation {
   overrideReason?: string | undefined;
 }
 
-interface Reward {
-  rewardPerWinnerCents: Cents;
-  retentionFeeCents: Cents;
-}
-
 /** How many of those passed over the snapshot names; the rest are counted. */
 const NAMED_IN_SNAPSHOT = 100;
 
-type Verdict = Awaited<ReturnType<EligibilityChecker['judge']>>;
 type SettledQueue = ReturnType<MemberQueue['settled']>;
 
 /** Who stands ahead of the chosen and was not chosen. */
@@ -64,29 +51,15 @@ interface PassedOver {
 /** Shows the queue to an admin and turns the admin's choice into payouts that wait for approval. */
 export class WinnerSelector {
   readonly #database: Database;
-  readonly #clock: Clock;
-  readonly #reward: Reward;
   readonly #queue: MemberQueue;
   readonly #eligibility: EligibilityChecker;
-  readonly #payouts: Payouts;
-  readonly #approvals: ApprovalManager;
+  readonly #award: PayoutAward;
 
-  constructor(deps: {
-    database: Database;
-    clock: Clock;
-    reward: Reward;
-    queue: MemberQueue;
-    eligibility: EligibilityChecker;
-    payouts: Payouts;
-    approvals: ApprovalManager;
-  }) {
-    this.#database = deps.database;
-    this.#clock = deps.clock;
-    this.#reward = deps.reward;
-    this.#queue = deps.queue;
-    this.#eligibility = deps.eligibility;
-    this.#payouts = deps.payouts;
-    this.#approvals = deps.approvals;
+  constructor(database: Database, queue: MemberQueue, eligibility: EligibilityChecker, award: PayoutAward) {
+    this.#database = database;
+    this.#queue = queue;
+    this.#eligibility = eligibility;
+    this.#award = award;
   }
 
   /** The next `count` members who could be looked at, in queue order, valid or not. */
@@ -94,14 +67,18 @@ export class WinnerSelector {
     return (await this.#queue.candidates({ limit: count })).map(toCandidate);
   }
 
+  /** With how many payouts are funded and not awarded, of the same moment. */
   async listCandidates(page: {
     limit?: number | undefined;
     cursor?: string | undefined;
-  }): Promise<Page<Candidate>> {
+  }): Promise<Page<Candidate> & { availableSlots: number }> {
     const limit = page.limit ?? DEFAULT_PAGE;
     const after = page.cursor === undefined ? undefined : placeIn(page.cursor);
-    const members = await this.#queue.candidates({ after, limit: limit + 1 });
-    return pageOf(members, limit, ({ place }) => [place.tenureStart, place.userId], toCandidate);
+    const { members, totals } = await this.#queue.candidatesAndTotals({ after, limit: limit + 1 });
+    return {
+      ...pageOf(members, limit, ({ place }) => [place.tenureStart, place.userId], toCandidate),
+      availableSlots: this.#eligibility.slotsIn(totals),
+    };
   }
 
   async validateWinner(userId: string): Promise<Validation> {
@@ -126,7 +103,7 @@ export class WinnerSelector {
     return this.#database.transaction(async (tx) => {
       await lockInitiation(tx);
       // Read before the funding: what is awarded in between then takes the same tranche, and the index refuses one.
-      const taken = await takenTranches(tx);
+      const tranches = await freeTranches(tx, userIds.length);
       await this.#queue.settle(tx);
       const queue = this.#queue.settled(tx);
       const verdict = await this.#eligibility.judge(tx);
@@ -134,124 +111,22 @@ export class WinnerSelector {
       const chosen = await chosenMembers(queue, userIds);
       const skipped = await findPassedOver(queue, chosen);
       assertOrder(skipped, choice.overrideReason);
-      const tranches = freeTranches(taken, chosen.length);
       const views: PayoutView[] = [];
       for (const [index, member] of chosen.entries()) {
         const tranche = tranches[index];
         if (tranche === undefined) throw new Error('Fewer tranches than members.');
-        const snapshot = {
-          ...this.#snapshot(member, verdict, tranche, choice.overrideReason),
+        const award = {
+          member,
+          tranche,
+          paymentMethod: choice.paymentMethod ?? 'ach',
+          overrideReason: choice.overrideReason,
           // Of the chosen, who come in queue order, `index` stand ahead of this one.
-          ...passedOverFor(member, index, skipped),
+          passedOver: passedOverFor(member, index, skipped),
         };
-        views.push(await this.#create(tx, actor, member, snapshot, choice.paymentMethod ?? 'ach'));
+        views.push(await this.#award.create(tx, actor, verdict, award));
       }
       return views;
     });
-  }
-
-  async #create(
-    tx: Tx,
-    actor: StaffActor,
-    member: QueueMember,
-    snapshot: EligibilitySnapshot,
-    paymentMethod: PaymentMethod,
-  ): Promise<PayoutView> {
-    const now = this.#clock.now();
-    const payoutId = newPayoutId(now);
-    const amounts = payoutAmounts(this.#reward.rewardPerWinnerCents, this.#reward.retentionFeeCents, 0);
-    await insertPayout(tx, {
-      payoutId,
-      userId: member.userId,
-      queuePosition: member.queuePosition,
-      amount: decimalFromCents(amounts.grossCents),
-      retentionFee: decimalFromCents(amounts.retentionFeeCents),
-      netAmount: decimalFromCents(amounts.netCents),
-      status: 'pending_approval',
-      paymentMethod,
-      eligibilityCheck: snapshot,
-      processing: processingAmounts(amounts),
-      auditTrail: [
-        {
-          action: 'created',
-          actor: actorLabel(actor),
-          timestamp: now.toISOString(),
-          details: { status: 'pending_approval' },
-        },
-      ],
-      initiatedBy: actor.adminId,
-      fundingTranche: snapshot.fundingTranche,
-      tenureNumber: member.tenureNumber,
-      requiredApprovals: this.#approvals.approvalsNeeded(amounts.grossCents),
-      createdAt: now,
-      updatedAt: now,
-    });
-    await recordAudit(tx, {
-      actor,
-      at: now,
-      entityType: 'payout',
-      entityId: payoutId,
-      action: 'created',
-      newValues: {
-        status: 'pending_approval',
-        userId: member.userId,
-        queuePosition: member.queuePosition,
-        grossAmount: dollars(amounts.grossCents),
-        netAmount: dollars(amounts.netCents),
-        retentionFee: dollars(amounts.retentionFeeCents),
-        fundingTranche: snapshot.fundingTranche,
-        paymentMethod,
-        overrideReason: snapshot.overrideReason,
-      },
-    });
-    await alertStaff(
-      tx,
-      {
-        severity: 'info',
-        category: 'payout_created',
-        title: `Payout ${payoutId} created`,
-        message: `Payout ${payoutId} of ${formatUsd(amounts.grossCents)} waits for approval.`,
-        details: { payoutId },
-        subject: payoutId,
-        at: now,
-      },
-      {
-        to: { roles: ['admin'], exceptUserIds: [member.userId] },
-        payoutId,
-        message: {
-          template: 'payouts-created',
-          data: { payoutIds: payoutId, winnerNames: member.fullName, initiatedBy: actor.email },
-        },
-      },
-    );
-    const created = await this.#payouts.lock(tx, payoutId);
-    await this.#approvals.initializeApproval(tx, created.payout, actor);
-    return viewPayout(actor, created, { withTrail: true });
-  }
-
-  #snapshot(
-    member: QueueMember,
-    verdict: Verdict,
-    fundingTranche: number,
-    overrideReason: string | undefined,
-  ): Omit<EligibilitySnapshot, 'passedOverCount' | 'passedOver'> {
-    return {
-      totalRevenue: dollars(verdict.revenueCents),
-      companyAgeMonths: verdict.companyAgeMonths,
-      queuePosition: member.queuePosition,
-      tenureStartDate: member.tenureStartDate.toISOString(),
-      totalPayments: member.totalPayments,
-      lifetimeTotal: dollars(member.lifetimeTotalCents),
-      selectionCriteria:
-        'Queue order; active subscription, no payout in this tenure, KYC verified, at least 12 payments.',
-      timestamp: this.#clock.now().toISOString(),
-      subscriptionStatus: member.subscriptionStatus,
-      potentialWinners: verdict.potentialWinners,
-      awardedPayouts: verdict.awardedPayouts,
-      fundingTranche,
-      rewardPerWinner: dollars(this.#reward.rewardPerWinnerCents),
-      ...(overrideReason === undefined ? {} : { overrideReason }),
-    };
   }
 }
 
@@ -262,7 +137,7 @@ function placeIn(cursor: string): QueuePlace {
   return place;
 }
 
-function assertFunded(verdict: Verdict, wanted: number): void {
+function assertFunded(verdict: AwardVerdict, wanted: number): void {
   if (!verdict.companyQualifies) {
     throw new DomainError('NOT_ELIGIBLE', verdict.reason ?? 'The company does not meet the conditions.');
   }
@@ -308,7 +183,7 @@ function passedOverFor(
   member: QueueMember,
   chosenAhead: number,
   { first, candidatesAhead }: PassedOver,
-): Pick<EligibilitySnapshot, 'passedOverCount' | 'passedOver'> {
+): PassedOverFacts {
   return {
     passedOverCount: (candidatesAhead.get(member.userId) ?? 0) - chosenAhead,
     passedOver: first

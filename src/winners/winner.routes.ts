@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { PAYMENT_METHODS } from '../db/schema/index.ts';
-import type { EligibilityChecker } from '../eligibility/eligibility-checker.ts';
 import { route, type Route } from '../http/route.ts';
 import { instant, listOf, money, pageQuery, paragraph, userId } from '../http/schemas.ts';
 import { examplePayout } from '../payouts/payout-example.ts';
@@ -28,7 +27,7 @@ const candidateView = z
   })
   .meta({ id: 'Candidate', description: 'A member in the queue who has not won in this tenure.' });
 
-export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityChecker): Route[] {
+export function winnerRoutes(winners: WinnerSelector): Route[] {
   return [
     route({
       method: 'get',
@@ -64,13 +63,7 @@ export function winnerRoutes(winners: WinnerSelector, eligibility: EligibilityCh
           availableSlots: 3,
         },
       },
-      handle: async ({ query }) => {
-        const [page, { availableSlots }] = await Promise.all([
-          winners.listCandidates(query),
-          eligibility.checkEligibility(),
-        ]);
-        return { ...page, availableSlots };
-      },
+      handle: ({ query }) => winners.listCandidates(query),
     }),
     route({
       method: 'post',

@@ -1,7 +1,7 @@
 /** Section 6 of the specification: who can be chosen, and who is passed over. */
 import { describe, expect, it } from 'vitest';
 import type { QueueMember } from '../../src/queue/queue-member.ts';
-import { freeTranches, NOT_IN_QUEUE, passedOver, validateMember } from '../../src/winners/winner-rules.ts';
+import { NOT_IN_QUEUE, passedOver, validateMember } from '../../src/winners/winner-rules.ts';
 
 const member = (changes: Partial<QueueMember> = {}): QueueMember => ({
   userId: 'a',
@@ -78,10 +78,4 @@ describe('passed over', () => {
     expect(passedOver(at(1, 2), queue)).toEqual([]);
     expect(passedOver([], queue)).toEqual([]);
   });
-});
-
-it('tranches are the lowest that no live payout holds', () => {
-  expect(freeTranches([], 3)).toEqual([1, 2, 3]);
-  expect(freeTranches([1, 3, 4], 3)).toEqual([2, 5, 6]);
-  expect(freeTranches([2], 0)).toEqual([]);
 });

@@ -164,6 +164,9 @@ export const payoutManagement = pgTable(
     uniqueIndex('payout_management_one_payout_per_tranche')
       .on(table.fundingTranche)
       .where(sql`status NOT IN ('rejected', 'cancelled')`),
+    index('payout_management_released_tranche_idx')
+      .on(table.fundingTranche)
+      .where(sql`status IN ('rejected', 'cancelled')`),
     uniqueIndex('payout_management_one_win_per_tenure')
       .on(table.userId, table.tenureNumber)
       .where(sql`status NOT IN ('rejected', 'cancelled')`),
