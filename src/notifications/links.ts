@@ -2,16 +2,27 @@ import { errors, jwtVerify, SignJWT } from 'jose';
 import type { PersonActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
-import type { TemplateName } from './mail-templates.ts';
+import { isForStaff, type TemplateName } from './mail-templates.ts';
 
 /** What a link in a message is for. It gives no rights: the person signs in all the same. */
 export type LinkPurpose =
-  'payout' | 'bank-info' | 'address' | 'tax-info' | 'receipt' | 'tax-forms' | 'membership';
+  | 'payout'
+  | 'bank-info'
+  | 'address'
+  | 'tax-info'
+  | 'receipt'
+  | 'tax-forms'
+  | 'membership'
+  | 'queue'
+  | 'approval'
+  | 'tax-review'
+  | 'notifications'
+  | 'alerts';
 
 const AUDIENCE = 'payout-link';
 
-/** Where each message to a member leads. Messages to staff lead to the dashboard, without a token. */
-const PURPOSES: Partial<Record<TemplateName, LinkPurpose>> = {
+/** Where each message leads: in the portal, or in the dashboard if it is to staff. */
+const PURPOSES: Record<TemplateName, LinkPurpose> = {
   winner: 'payout',
   'bank-info-wanted': 'bank-info',
   'address-wanted': 'address',
@@ -24,6 +35,16 @@ const PURPOSES: Partial<Record<TemplateName, LinkPurpose>> = {
   'removal-notice': 'membership',
   'membership-removed': 'membership',
   'form-1099-ready': 'tax-forms',
+  'payouts-available': 'queue',
+  'payouts-created': 'payout',
+  'approval-wanted': 'approval',
+  'approval-reminder': 'approval',
+  'w9-to-review': 'tax-review',
+  'payment-delayed': 'payout',
+  'manual-review': 'payout',
+  'dead-letter': 'notifications',
+  'staff-notice': 'alerts',
+  'critical-failure': 'alerts',
 };
 
 export interface LinkTerms {
@@ -47,10 +68,9 @@ export class Links {
 
   /** The address that a message leads to. */
   async linkFor(template: TemplateName, userId: string, payoutId: string | null): Promise<string> {
-    const purpose = PURPOSES[template];
-    const url = new URL(purpose === undefined ? this.#terms.adminDashboardUrl : this.#terms.memberPortalUrl);
+    const url = new URL(isForStaff(template) ? this.#terms.adminDashboardUrl : this.#terms.memberPortalUrl);
     if (payoutId !== null) url.searchParams.set('payout', payoutId);
-    if (purpose !== undefined) url.searchParams.set('token', await this.#sign(userId, payoutId, purpose));
+    url.searchParams.set('token', await this.#sign(userId, payoutId, PURPOSES[template]));
     return url.href;
   }
 

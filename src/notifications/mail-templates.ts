@@ -95,6 +95,7 @@ const STAFF_MAILS = {
 const MAILS = { ...MEMBER_MAILS, ...STAFF_MAILS };
 
 export type TemplateName = keyof typeof MAILS;
+export const isForStaff = (name: TemplateName): boolean => name in STAFF_MAILS;
 export const TEMPLATE_NAMES = Object.keys(MAILS) as [TemplateName, ...TemplateName[]];
 
 type Flat<T> = { [K in keyof T]: T[K] };
@@ -217,7 +218,7 @@ export function renderMail<N extends TemplateName>(name: N, model: MailModels[N]
   const values = safeValues(name, model);
   const { subject, html, text } = templates(name);
   const line = plainValue(subject(values), MAX_SUBJECT_CHARACTERS);
-  const context = { ...values, subject: line, serviceName: SERVICE_NAME, staff: name in STAFF_MAILS };
+  const context = { ...values, subject: line, serviceName: SERVICE_NAME, staff: isForStaff(name) };
   return {
     subject: line,
     html: html(context),

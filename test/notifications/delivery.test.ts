@@ -526,10 +526,15 @@ describe('the link in a message', () => {
     expect((await verify(story.member, '')).status).toBe(400);
   });
 
-  it('leads staff to the dashboard without a token', async () => {
+  it('leads staff to the dashboard, by a token that is good for the one of them who got it', async () => {
     const mail = cast.service.mailer.sent.find(({ to }) => to.address === cast.finance2.email);
-    expect(mail?.text).toContain(`http://localhost:3000/admin/payouts?payout=${story.payoutId}`);
-    expect(mail?.text).not.toContain('token=');
+    expect(mail?.text).toContain(`http://localhost:3000/admin/payouts?payout=${story.payoutId}&token=`);
+    const theirs = tokenIn(mail?.text ?? '');
+    expect((await verify(cast.finance2, theirs)).body).toEqual({
+      purpose: 'approval',
+      payoutId: story.payoutId,
+    });
+    for (const who of [cast.finance, story.member]) expect((await verify(who, theirs)).status).toBe(422);
   });
 
   it('is good for as long as JWT_EXPIRY says', async () => {

@@ -6,7 +6,11 @@ const dashboard = 'https://admin.example.com/payouts';
 const token = `eyJhbGciOiJIUzI1NiJ9.${'eyJwYXlvdXQiOiJQTy0yMDI2LTdRMks5TTRYIn0'.repeat(5)}.Sm9obi1zaWduYXR1cmU`;
 const payoutId = 'PO-2026-7Q2K9M4X';
 const member = { recipientName: 'Maria Gonzalez', payoutId, link: `${portal}?token=${token}` };
-const staff = { recipientName: 'Alex Rivera', payoutId, link: `${dashboard}/${payoutId}` };
+const staff = {
+  recipientName: 'Alex Rivera',
+  payoutId,
+  link: `${dashboard}?payout=${payoutId}&token=${token}`,
+};
 
 /** One believable model for each template, for previews and tests. */
 export const sampleModels: MailModels = {
