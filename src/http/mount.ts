@@ -11,7 +11,7 @@ import { PERMISSIONS, permits, rolesThatMay } from '../kernel/permissions.ts';
 import { currentContext } from '../kernel/request-context.ts';
 import { errorReply, nameError, statusOf } from './error-reply.ts';
 import { checkOrigin } from './origin-check.ts';
-import type { RateLimits } from './rate-limits.ts';
+import { RateLimited, type RateLimits } from './rate-limits.ts';
 import { readBody, readInput } from './request-input.ts';
 import { Download, isMutation, type Route, type RouteSubject } from './route.ts';
 
@@ -180,7 +180,7 @@ function assertPermitted(route: Route, actor: CallerActor, params: Request['para
   );
 }
 
-/** A refusal to somebody known is kept: every one of a mutation, and of a read what permission forbade. */
+/** A refusal to somebody known is kept. Limits bound how many there can be. */
 async function recordRefusal(
   route: Route,
   edge: EdgeDependencies,
@@ -188,8 +188,7 @@ async function recordRefusal(
   actor: CallerActor,
   error: DomainError,
 ): Promise<void> {
-  const status = statusOf(error);
-  if (status >= 500 || status === 429 || (!isMutation(route) && status !== 403)) return;
+  if (statusOf(error) >= 500 || isNoRefusal(route, request, actor, error)) return;
   const params = Object.fromEntries(
     Object.entries(request.params).map(([name, value]) => [name, String(value)]),
   );
@@ -203,6 +202,15 @@ async function recordRefusal(
     method: request.method,
     path: route.path,
   });
+}
+
+/** That one has no payout yet is an answer. Beyond a limit the first request of the window stands for all. */
+function isNoRefusal(route: Route, request: Request, actor: CallerActor, error: DomainError): boolean {
+  if (error instanceof RateLimited) return !error.isFirst;
+  const userId = request.params['userId'];
+  const isOwn =
+    actor.kind !== 'service' && typeof userId === 'string' && userId.toLowerCase() === actor.userId;
+  return !isMutation(route) && error.code === 'NOT_FOUND' && isOwn;
 }
 
 /** The verb of the route: the last part of its path that is no parameter. */

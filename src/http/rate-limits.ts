@@ -109,13 +109,21 @@ function networkOf(ip: string): string {
   return `${[...head, ...Array.from({ length: zeros }, () => '0'), ...tail].slice(0, 4).join(':')}::/64`;
 }
 
+/** Of the requests of a window that are too many, the first is told apart: it alone goes into the audit log. */
+export class RateLimited extends DomainError {
+  readonly isFirst: boolean;
+
+  constructor(retryAfterSeconds: number, isFirst: boolean) {
+    super('RATE_LIMITED', `Too many requests. Wait ${retryAfterSeconds} s.`, { retryAfterSeconds });
+    this.isFirst = isFirst;
+  }
+}
+
 function refusal(response: Response, limit: Limit, result: RateLimiterRes): DomainError {
   writeHeaders(response, limit, result);
   const retryAfterSeconds = Math.max(1, Math.ceil(result.msBeforeNext / 1000));
   response.setHeader('Retry-After', String(retryAfterSeconds));
-  return new DomainError('RATE_LIMITED', `Too many requests. Wait ${retryAfterSeconds} s.`, {
-    retryAfterSeconds,
-  });
+  return new RateLimited(retryAfterSeconds, result.consumedPoints === limit.points + 1);
 }
 
 /** As the IETF's draft on RateLimit headers has them, and as its early versions had, which most programs know. */

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Caller } from '../support/caller.ts';
+import { Caller, type Answer } from '../support/caller.ts';
 import { expectOk, startCast, Stories, type Cast, type Story } from '../support/stories.ts';
+import { startTestService } from '../support/test-service.ts';
 
 let cast: Cast;
 let stories: Stories;
@@ -38,6 +40,9 @@ const log = async (query = ''): Promise<Entry[]> =>
 /** The entries under a request id, oldest first. */
 const entriesOf = (requestId: string) => cast.service.sql<Record<string, unknown>[]>`
   SELECT * FROM user_audit_logs WHERE request_id = ${requestId} ORDER BY sequence`;
+
+const countEntries = async (): Promise<number> =>
+  (await cast.service.sql<{ n: number }[]>`SELECT count(*)::int AS n FROM user_audit_logs`)[0]?.n ?? 0;
 
 let requests = 0;
 /** A request that can be told from all others. */
@@ -280,11 +285,55 @@ describe('refusals', () => {
     expect(rows[0]?.['user_id']).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it('to look at something are kept, too', async () => {
-    await stranger.get('/api/payouts', { 'x-request-id': 'audit-test-look' });
-    expect(await entriesOf('audit-test-look')).toEqual([
-      expect.objectContaining({ success: false, user_id: stranger.userId, entity_type: 'request' }),
+  it.each<[string, () => string, () => Caller, string, string]>([
+    ['at what is for staff', () => '/api/payouts', () => stranger, 'FORBIDDEN', 'request'],
+    ['at another’s payout, which is as if not there', () => `/api/payouts/${story.payoutId}`, () => stranger, 'NOT_FOUND', 'payout'],
+    ['at another’s data', () => `/api/members/${story.member.userId}/payout`, () => stranger, 'FORBIDDEN', 'request'],
+    ['at what does not exist', () => '/api/tax-forms/W9-2026-ZZZZZZZZ/pdf', () => stranger, 'NOT_FOUND', 'request'],
+    ['of staff, at what does not exist', () => '/api/payouts/PO-2026-ZZZZZZZZ', () => cast.viewer, 'NOT_FOUND', 'request'],
+    ['with a query that is not valid', () => '/api/payouts?limit=0', () => cast.viewer, 'VALIDATION_ERROR', 'request'],
+    ['at a receipt before it is there', () => `/api/payouts/${story.payoutId}/receipt`, () => cast.viewer, 'NOT_FOUND', 'payout'],
+  ])('to look %s are kept, too', async (_what, path, caller, code, entityType) => {
+    const requestId = `audit-test-look-${randomUUID()}`;
+    const { body } = await caller().get(path(), { 'x-request-id': requestId });
+    expect(body.error.code).toBe(code);
+    expect(await entriesOf(requestId)).toEqual([
+      expect.objectContaining({
+        success: false,
+        user_id: caller().userId,
+        entity_type: entityType,
+        entity_id: entityType === 'payout' ? story.payoutId : requestId,
+        metadata: expect.objectContaining({ code }),
+      }),
     ]);
+  }); // prettier-ignore
+
+  it('are not what somebody is told who has no payout yet', async () => {
+    const headers = { 'x-request-id': 'audit-test-none' };
+    const { status } = await stranger.get(`/api/members/${stranger.userId}/payout`, headers);
+    expect(status).toBe(404);
+    expect(await entriesOf('audit-test-none')).toEqual([]);
+  });
+
+  it('for asking too often are kept once in a window, so that nobody fills the log', async () => {
+    const env = { RATE_LIMIT_MEMBER: '2', RATE_LIMIT_ADDRESS: '20' };
+    const limited = await startTestService({ env, beside: cast.service });
+    try {
+      const eager = await cast.service.newMember();
+      const at = new Caller(limited.url, { token: eager.token });
+      const before = await countEntries();
+      const statuses: number[] = [];
+      for (let sent = 0; sent < 8; sent += 1) statuses.push((await at.get('/api/payouts')).status);
+      expect(statuses).toEqual([403, 403, 429, 429, 429, 429, 429, 429]);
+      expect(await countEntries()).toBe(before + 3);
+      // Strangers write nothing at all, whatever they bring.
+      for (const token of [undefined, 'nobody.AAAA', `${eager.token}x`, 'a.b.c'])
+        for (let sent = 0; sent < 4; sent += 1)
+          await new Caller(limited.url, token === undefined ? {} : { token }).post('/api/payouts/initiate');
+      expect(await countEntries()).toBe(before + 3);
+    } finally {
+      await limited.stop();
+    }
   });
 
   it('change nothing but the log', async () => {
@@ -293,11 +342,11 @@ describe('refusals', () => {
   });
 
   it('of unknown callers are not kept', async () => {
-    const before = (await cast.service.sql`SELECT 1 FROM user_audit_logs`).length;
+    const before = await countEntries();
     const { answer, requestId } = await as(cast.service.stranger, `/api/payouts/${story.payoutId}/approve`);
     expect(answer.status).toBe(401);
     expect(await entriesOf(requestId)).toHaveLength(0);
-    expect(await cast.service.sql`SELECT 1 FROM user_audit_logs`).toHaveLength(before);
+    expect(await countEntries()).toBe(before);
     expect(cast.service.logLines.some((line) => line.includes(requestId))).toBe(true);
   });
 
