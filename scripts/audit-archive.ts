@@ -12,10 +12,10 @@ import { Database } from '../src/db/client.ts';
 import { systemActor } from '../src/kernel/actor.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { createLogger } from '../src/kernel/logger.ts';
-import { withOwnerUrl } from './db-urls.ts';
+import { withMigratedUrl } from './db-urls.ts';
 
 const [file, day] = process.argv.slice(2);
-await withOwnerUrl(async (url, config) => {
+await withMigratedUrl(async (url, config) => {
   if (file === undefined) throw new Error('Name the file: npm run audit:archive -- <file> [<day>]');
   const now = systemClock.now();
   const before = day === undefined ? new Date(now) : new Date(day);

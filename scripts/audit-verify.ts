@@ -6,9 +6,9 @@ import { Checkpoints } from '../src/audit/checkpoints.ts';
 import { Database } from '../src/db/client.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { createLogger } from '../src/kernel/logger.ts';
-import { withOwnerUrl } from './db-urls.ts';
+import { withMigratedUrl } from './db-urls.ts';
 
-await withOwnerUrl(async (url, config) => {
+await withMigratedUrl(async (url, config) => {
   const database = new Database({ url: config.database.url ?? url, poolSize: 2, role: 'payout_service' });
   try {
     const keys = new AuditKeys(config.audit.signingKey, config.audit.oldKeys);

@@ -1,9 +1,11 @@
 /** Which database a script works on: DATABASE_MIGRATION_URL, DATABASE_URL, or the embedded one, started for it. */
 import { join } from 'node:path';
 import { config as readDotenv } from 'dotenv';
+import postgres from 'postgres';
 import { loadConfig, type Config } from '../src/config.ts';
 import { prepareEmbedded } from '../src/db/embedded-databases.ts';
 import { startEmbeddedServer } from '../src/db/embedded-server.ts';
+import { isMigrated } from '../src/db/migrations.ts';
 
 type Fill = (url: string, config: Config) => Promise<void>;
 
@@ -42,3 +44,12 @@ export async function withOwnerUrl(work: Fill, fill?: Fill): Promise<void> {
     process.exitCode = 1;
   }
 }
+
+/** The same for scripts that work on what the service has written: they say what to do where its tables are missing. */
+export const withMigratedUrl = (work: Fill): Promise<void> =>
+  withOwnerUrl(async (url, config) => {
+    const sql = postgres(config.database.url ?? url, { max: 1, onnotice: () => {} });
+    const ready = await isMigrated(sql).finally(() => sql.end());
+    if (!ready) throw new Error('The database lacks tables of this version: run npm run db:migrate first.');
+    await work(url, config);
+  });

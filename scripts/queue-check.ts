@@ -2,9 +2,9 @@
 import { Database } from '../src/db/client.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { MemberQueue } from '../src/queue/member-queue.ts';
-import { withOwnerUrl } from './db-urls.ts';
+import { withMigratedUrl } from './db-urls.ts';
 
-await withOwnerUrl(async (url, config) => {
+await withMigratedUrl(async (url, config) => {
   const database = new Database({ url: config.database.url ?? url, poolSize: 2, role: 'payout_service' });
   try {
     const found = await new MemberQueue(database, systemClock).check();

@@ -2,9 +2,9 @@
 import { Database } from '../src/db/client.ts';
 import { systemClock } from '../src/kernel/clock.ts';
 import { MemberQueue } from '../src/queue/member-queue.ts';
-import { withOwnerUrl } from './db-urls.ts';
+import { withMigratedUrl } from './db-urls.ts';
 
-await withOwnerUrl(async (url) => {
+await withMigratedUrl(async (url) => {
   const database = new Database({ url, poolSize: 2 });
   try {
     const queue = new MemberQueue(database, systemClock);

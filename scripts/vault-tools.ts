@@ -3,10 +3,10 @@ import { Vault } from '../src/crypto/envelope.ts';
 import { KeyKeeper, type KeyUse } from '../src/crypto/key-keeper.ts';
 import { createMasterKeys } from '../src/crypto/master-keys.ts';
 import { Database } from '../src/db/client.ts';
-import { withOwnerUrl } from './db-urls.ts';
+import { withMigratedUrl } from './db-urls.ts';
 
 export const withKeyKeeper = (work: (keeper: KeyKeeper) => Promise<void>): Promise<void> =>
-  withOwnerUrl(async (url, config) => {
+  withMigratedUrl(async (url, config) => {
     const database = new Database({
       url: config.database.url ?? url,
       poolSize: 10,

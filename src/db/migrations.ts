@@ -88,9 +88,7 @@ async function newestMigrations(sql: postgres.Sql): Promise<{ created_at: string
 
 /** True when every migration of this version has been applied. Needs the right to read `payout_service.migrations`. */
 export async function isMigrated(sql: postgres.Sql): Promise<boolean> {
-  const [row] = await sql<
-    { at: string | null }[]
-  >`SELECT max(created_at) AS at FROM payout_service.migrations`;
+  const [applied] = await newestMigrations(sql);
   const newest = Math.max(...readMigrationFiles(CONFIG).map(({ folderMillis }) => folderMillis));
-  return Number(row?.at ?? 0) >= newest;
+  return Number(applied?.created_at ?? 0) >= newest;
 }

@@ -1,9 +1,14 @@
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { Vault } from '../../src/crypto/envelope.ts';
 import { KeyKeeper, type KeyUse } from '../../src/crypto/key-keeper.ts';
 import { createMasterKeys } from '../../src/crypto/master-keys.ts';
 import { Caller } from '../support/caller.ts';
+import { createDatabase, databaseUrl, dropDatabase } from '../support/databases.ts';
 import { withoutTriggers } from '../support/paid-years.ts';
 import {
   ACCOUNT_NUMBER,
@@ -192,6 +197,30 @@ describe('full numbers', () => {
       expect(alerts).toHaveLength(6);
     } finally {
       await beside.stop();
+    }
+  });
+});
+
+describe('the commands for keys', () => {
+  it('say what to do on a database that has no tables', async () => {
+    const name = `payout_bare_${randomBytes(5).toString('hex')}`;
+    const folder = mkdtempSync(join(tmpdir(), 'payout-keys-'));
+    await createDatabase(inject('clusterUrl'), name);
+    try {
+      const { status, stdout, stderr } = spawnSync('node', ['scripts/run.mjs', 'scripts/keys-check.ts'], {
+        encoding: 'utf8',
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          DATABASE_URL: databaseUrl(inject('clusterUrl'), name),
+          DATA_DIR: folder,
+          ENCRYPTION_KEY: OLD,
+        },
+      });
+      const line = 'The database lacks tables of this version: run npm run db:migrate first.\n';
+      expect([status, stdout, stderr]).toEqual([1, '', line]);
+    } finally {
+      await dropDatabase(inject('clusterUrl'), name);
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 });
