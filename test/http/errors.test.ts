@@ -1,12 +1,11 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Caller, type Answer } from '../support/caller.ts';
 import { startCast, Stories, type Cast } from '../support/stories.ts';
-import { startTestService, type TestService } from '../support/test-service.ts';
+import type { TestService } from '../support/test-service.ts';
+import { Wire } from '../support/wire.ts';
 
 let cast: Cast;
 let payoutId: string;
@@ -545,48 +544,11 @@ describe('a fault of ours', () => {
   });
 });
 
-/** Stands between a service and its PostgreSQL, and can cut the wire. */
-class Wire {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-
-  constructor(host: string, port: number) {
-    this.#server = createServer((near) => {
-      const far = connect(port, host);
-      for (const [socket, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.#sockets.add(socket);
-        socket.on('error', () => other.destroy());
-        socket.on('close', () => other.destroy());
-      }
-      near.pipe(far).pipe(near);
-    });
-  }
-
-  async open(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  async cut(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
-  }
-}
-
 describe('without its database', () => {
   let wire: Wire;
   let service: TestService;
   beforeAll(async () => {
-    const address = new URL(cast.service.databaseUrl);
-    wire = new Wire(address.hostname, Number(address.port || 5432));
-    address.hostname = '127.0.0.1';
-    address.port = String(await wire.open());
-    const behindTheWire = { ...cast.service, databaseUrl: address.href } as unknown as TestService;
-    service = await startTestService({ beside: behindTheWire });
+    ({ wire, instance: service } = await Wire.to(cast.service));
   });
   afterAll(() => service.stop());
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Caller } from '../support/caller.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
+import { Wire } from '../support/wire.ts';
 
 /** Lets so much time pass by the clock that tells how long an answer is remembered. */
 const realNow = performance.now.bind(performance);
@@ -210,51 +210,9 @@ describe('/ready', () => {
   });
 });
 
-/** A port to the service's PostgreSQL that can be closed, or left open without an answer. */
-class Wire {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #silent = false;
-
-  constructor(host: string, port: number) {
-    this.#server = createServer((near) => {
-      this.#sockets.add(near);
-      near.on('error', () => {});
-      if (this.#silent) return;
-      const far = connect(port, host);
-      this.#sockets.add(far);
-      far.on('error', () => near.destroy()).on('close', () => near.destroy());
-      near.on('close', () => far.destroy());
-      near.pipe(far).pipe(near);
-    });
-  }
-
-  async open(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  /** From now on connections are taken and never answered. */
-  silence(): void {
-    this.#silent = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  async cut(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
-  }
-}
-
 describe('without the database', () => {
   async function behindAWire(work: (instance: TestService, wire: Wire) => Promise<void>): Promise<void> {
-    const address = new URL(service.databaseUrl);
-    const wire = new Wire(address.hostname, Number(address.port || 5432));
-    address.hostname = '127.0.0.1';
-    address.port = String(await wire.open());
-    const beside = { ...service, databaseUrl: address.href } as unknown as TestService;
-    const instance = await startTestService({ beside });
+    const { wire, instance } = await Wire.to(service);
     try {
       await work(instance, wire);
     } finally {
