@@ -73,7 +73,8 @@ const INSIDE =
   /node_modules|\bat \S+ \(|\.ts:\d+|PostgresError|DrizzleQueryError|\bSELECT\b.+\bFROM\b|pg_catalog|ECONNREFUSED/;
 
 /** Slow to make: asked for, but seldom. */
-const HEAVY = /\/(instructions|receipt|pdf)$|\/run$|audit-log$|check-eligibility$|generate-instructions$/;
+const HEAVY =
+  /\/(instructions|receipt|pdf)$|\/run$|audit-log$|check-eligibility$|generate-instructions$|demo\/clock$/;
 
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
@@ -84,6 +85,7 @@ export class Fuzzer {
   readonly reached = new Set<string>();
   readonly #world: FuzzWorld;
   readonly #operations: readonly Operation[];
+  #isStopped = false;
   #own: Record<string, string> = {};
   readonly #schemas = new Map<string, z.ZodType>();
 
@@ -96,16 +98,22 @@ export class Fuzzer {
     return this.#operations.length;
   }
 
-  async run(count: number, lanes = 8): Promise<void> {
-    let left = count;
+  /** Gives how many were sent: fewer when it is stopped, or finds too many faults. */
+  async run(count: number, lanes = 8): Promise<number> {
+    let sent = 0;
     await Promise.all(
       Array.from({ length: lanes }, async () => {
-        while (left > 0 && this.faults.length < 20) {
-          left -= 1;
+        while (sent < count && !this.#isStopped && this.faults.length < 20) {
+          sent += 1;
           await this.#one();
         }
       }),
     );
+    return sent;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
   }
 
   close(): void {
