@@ -1,7 +1,8 @@
 /**
  * `npm run fuzz [-- requests [seed]]`: valid, nearly valid and hostile requests as every kind of caller, made from the
  * service's own OpenAPI document and held against it, on a throw-away database. Ends with an error at any answer that
- * should not be, a broken invariant, a broken audit log, or a secret in the log. Stopped before its end it tells what it found so far.
+ * should not be, a broken invariant, a broken audit log, or a secret in the log. Stopped before its end it tells what it
+ * found so far.
  */
 import { randomInt } from 'node:crypto';
 import { SignJWT } from 'jose';
