@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { Agent, get } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -16,26 +17,33 @@ export interface HttpTimes {
   /** 95th percentiles in milliseconds: ours, and bare Express. */
   p95at8: [number, number];
   p95at50: [number, number];
+  /** Of the process's processor time for one request, in milliseconds: ours, and bare Express. */
+  cpuMs: [number, number];
   /** Of the service's process at the end, in MiB. */
   memory: number;
 }
 
 const HEAP_MB = 256;
 const ROUNDS = 3;
+const WARM_REQUESTS = 4000;
 
-/** The service as it is started, with little memory, against bare Express; each in turn, several times. */
-export async function measureHttp(data: DataSet, folder: string, secondsEach: number): Promise<HttpTimes> {
+export interface ServiceUnderTest {
+  child: ChildProcess;
+  url: string;
+  headers: Record<string, string>;
+}
+
+/** The service as it is started, with little memory; its log goes into a file. */
+export async function startServiceOn(url: string, folder: string): Promise<ServiceUnderTest> {
   const secret = randomBytes(32).toString('hex');
-  const token = await signIn(data.url, secret);
+  const token = await signIn(url, secret);
   const port = await freePort();
-  const environment = {
-    ...process.env,
-    DATABASE_URL: data.url,
-    NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}`,
-  };
-  const service = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+  const log = await open(join(folder, 'service.log'), 'w');
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
     env: {
-      ...environment,
+      ...process.env,
+      DATABASE_URL: url,
+      NODE_OPTIONS: `--max-old-space-size=${HEAP_MB}`,
       PORT: String(port),
       DATA_DIR: join(folder, 'service'),
       BETTER_AUTH_SECRET: secret,
@@ -45,11 +53,21 @@ export async function measureHttp(data: DataSet, folder: string, secondsEach: nu
       JOBS: 'false',
       LOG_LEVEL: 'info',
     },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', log.fd],
   });
+  await log.close();
+  const service = { child, url: `http://127.0.0.1:${port}`, headers: { authorization: `Bearer ${token}` } };
+  await answers({ url: `${service.url}/api/payouts/eligibility`, headers: service.headers });
+  return service;
+}
+
+/** The service against bare Express; each in turn, several times. */
+export async function measureHttp(data: DataSet, folder: string, seconds: number): Promise<HttpTimes> {
+  const service = await startServiceOn(data.url, folder);
   const bare = spawn(process.execPath, ['--import', 'tsx', 'scripts/bench/bare-express.ts'], {
     env: {
-      ...environment,
+      ...process.env,
+      DATABASE_URL: data.url,
       BENCH_STATEMENT: JSON.stringify(statementOf((reader) => readCandidates(reader, { limit: 11 }))),
     },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -57,20 +75,24 @@ export async function measureHttp(data: DataSet, folder: string, secondsEach: nu
   try {
     const barePort = await firstLine(bare);
     const ours = {
-      url: `http://127.0.0.1:${port}/api/payouts/eligible-members?limit=10`,
-      headers: { authorization: `Bearer ${token}` },
+      url: `${service.url}/api/payouts/eligible-members?limit=10`,
+      headers: service.headers,
     };
     const floor = { url: `http://127.0.0.1:${barePort}/`, headers: {} };
-    await answers(ours);
     await answers(floor);
-    await load(ours, 8, 2);
-    await load(floor, 8, 2);
+    // Until V8 has compiled what is called often.
+    for (const target of [ours, floor]) await load(target, 8, { requests: WARM_REQUESTS });
+    const cpuEach: [number[], number[]] = [[], []];
     const shares: number[] = [];
     const at8: [number[], number[]] = [[], []];
     const at50: [number[], number[]] = [[], []];
     for (let round = 0; round < ROUNDS; round += 1) {
-      const [our8, bare8] = [await load(ours, 8, secondsEach), await load(floor, 8, secondsEach)];
-      const [our50, bare50] = [await load(ours, 50, secondsEach), await load(floor, 50, secondsEach)];
+      const cpu = [await cpuMs(service.child), await cpuMs(bare)] as const;
+      const [our8, bare8] = [await load(ours, 8, { seconds }), await load(floor, 8, { seconds })];
+      const [ourCpu, bareCpu] = [(await cpuMs(service.child)) - cpu[0], (await cpuMs(bare)) - cpu[1]];
+      cpuEach[0].push(ourCpu / our8.length);
+      cpuEach[1].push(bareCpu / bare8.length);
+      const [our50, bare50] = [await load(ours, 50, { seconds }), await load(floor, 50, { seconds })];
       shares.push(our8.length / bare8.length, our50.length / bare50.length);
       at8[0].push(quantile(our8, 0.95));
       at8[1].push(quantile(bare8, 0.95));
@@ -81,10 +103,11 @@ export async function measureHttp(data: DataSet, folder: string, secondsEach: nu
       share: median(shares),
       p95at8: [median(at8[0]), median(at8[1])],
       p95at50: [median(at50[0]), median(at50[1])],
-      memory: await residentMemory(service),
+      cpuMs: [median(cpuEach[0]), median(cpuEach[1])],
+      memory: await residentMemory(service.child),
     };
   } finally {
-    service.kill();
+    service.child.kill();
     bare.kill();
   }
 }
@@ -107,15 +130,19 @@ interface Target {
   headers: Record<string, string>;
 }
 
-/** Keeps so many connections busy for so long; the time of each answer in milliseconds. */
-async function load(target: Target, connections: number, seconds: number): Promise<number[]> {
+/** Keeps so many connections busy for so many seconds, or requests; the time of each answer in milliseconds. */
+async function load(
+  target: Target,
+  connections: number,
+  { seconds = Number.POSITIVE_INFINITY, requests = Number.POSITIVE_INFINITY },
+): Promise<number[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const deadline = performance.now() + seconds * 1000;
   const all: number[] = [];
   try {
     await Promise.all(
       Array.from({ length: connections }, async () => {
-        while (performance.now() < deadline) {
+        while (performance.now() < deadline && all.length < requests) {
           const began = performance.now();
           const status = await ask(target, agent);
           if (status !== 200) throw new Error(`${target.url} answered ${status}.`);
@@ -160,8 +187,16 @@ const firstLine = (child: ChildProcess): Promise<string> =>
   });
 
 /** From /proc where there is one; the heap's limit bounds the rest. */
-async function residentMemory(child: ChildProcess): Promise<number> {
-  const { readFile } = await import('node:fs/promises');
+export async function residentMemory(child: ChildProcess): Promise<number> {
   const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024);
+}
+
+/** Spent by the process so far; where there is no /proc, nothing is known. */
+async function cpuMs(child: ChildProcess): Promise<number> {
+  const fields = (await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => ''))
+    .split(') ')[1]
+    ?.split(' ');
+  // In hundredths of a second: fields 14 and 15 of proc(5), two of which stand before the name's end.
+  return (Number(fields?.[11]) + Number(fields?.[12])) * 10;
 }

@@ -8,9 +8,9 @@ import { findMembers, readCandidates, readTotals } from '../../src/queue/queue-s
 import type { DataSet } from './data.ts';
 import { median, timed, times } from './timing.ts';
 
-/** Milliseconds in the server, but for `client`: from the call to its answer, the journey and the driver with it. */
+/** Milliseconds in the server, but for `client` and `floorClient`: from the call to its answer, the journey and the driver with it. */
 export interface ReadTimes {
-  top: { plain: number; floor: number; ours: number; client: number };
+  top: { plain: number; floor: number; ours: number; client: number; floorClient: number };
   position: { plain: number; ours: number };
   eligibility: { plain: number; ours: number };
   paymentToRead: number;
@@ -59,6 +59,7 @@ export async function measureReads({ url, members }: DataSet): Promise<ReadTimes
     same('revenue', Math.round(Number(sums.rows[0]?.['revenue']) * 100), totals.revenueCents);
     same('candidates', Number(sums.rows[0]?.['candidates']), totals.candidates);
     const client = median(await times(300, () => queue.candidates({ limit: 10 })));
+    const floorClient = median(await times(300, async () => sql.unsafe(FLOOR_TOP, [], { prepare: true })));
     const paymentToRead = median(
       await times(100, async () => {
         await sql`INSERT INTO user_payments (user_id, amount, status) VALUES (${someone}, 1, 'succeeded')`;
@@ -69,7 +70,7 @@ export async function measureReads({ url, members }: DataSet): Promise<ReadTimes
     await queue.fold();
     const [plainTop, oursTop, floorTop] = top.ms;
     return {
-      top: { plain: plainTop ?? NaN, ours: oursTop ?? NaN, floor: floorTop ?? NaN, client },
+      top: { plain: plainTop ?? NaN, ours: oursTop ?? NaN, floor: floorTop ?? NaN, client, floorClient },
       position: { plain: position.ms[0] ?? NaN, ours: position.ms[1] ?? NaN },
       eligibility: { plain: sums.ms[0] ?? NaN, ours: sums.ms[1] ?? NaN },
       paymentToRead,

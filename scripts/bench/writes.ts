@@ -30,8 +30,12 @@ export async function measureWrites({ url, members }: DataSet, secondsEach: numb
     bulk: [
       2,
       () =>
-        sql.unsafe(`INSERT INTO user_payments (user_id, amount, status)
-      SELECT ${userId('n')}, 0.01, 'succeeded' FROM generate_series(1, 1000) n`),
+        sql.unsafe(
+          `INSERT INTO user_payments (user_id, amount, status)
+             SELECT ${userId('n')}, 0.01, 'succeeded' FROM generate_series($1::integer, $1::integer + 999) n`,
+          [1 + Math.floor(Math.random() * (members - 1000))],
+          { prepare: true },
+        ),
     ],
     // Two payments of fifty members that everybody writes to, in any order.
     contended: [

@@ -42,13 +42,15 @@ export class YearEndIssuing {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #years: TaxYears;
+  readonly #stepSize: number;
   /** Told when a request leaves work over, for whoever goes on with it. */
   onLeftOver: () => void = () => {};
 
-  constructor(database: Database, clock: Clock, years: TaxYears) {
+  constructor(database: Database, clock: Clock, years: TaxYears, step = STEP) {
     this.#database = database;
     this.#clock = clock;
     this.#years = years;
+    this.#stepSize = step;
   }
 
   /** Begins the year's run, or joins the one under way, and works on it for `mostMs`; the job does what is left. */
@@ -110,7 +112,7 @@ export class YearEndIssuing {
   }
 
   async #step(tx: Tx, run: IssueRunRow): Promise<{ run: IssueRunRow; payees: number }> {
-    const userIds = await takePayees(tx, run.id, STEP);
+    const userIds = await takePayees(tx, run.id, this.#stepSize);
     if (userIds.length > 0) await countIssued(tx, run.id, await this.#make(tx, run, userIds));
     return { run: await endIfEmpty(tx, run.id, this.#clock.now()), payees: userIds.length };
   }

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import postgres from 'postgres';
+import { Database } from '../../src/db/client.ts';
+import type { EmbeddedServer } from '../../src/db/embedded-server.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { TaxYears } from '../../src/tax/tax-years-rules.ts';
+import { YearEndIssuing } from '../../src/tax/year-end-issuing.ts';
+import { insertPayouts, insertPeople } from '../../test/support/paid-years.ts';
+import { keptDatabase } from './data.ts';
+
+export interface IssuingTimes {
+  payees: number;
+  /** Forms a second, each with its audit entry and message: as the service makes them, and one in each transaction. */
+  together: number;
+  oneByOne: number;
+  secondsForAll: number;
+}
+
+const YEAR = 2025;
+const CHUNK = 5000;
+const ONE_BY_ONE_MS = 10_000;
+
+/** The year's 1099s of so many payees, in the service's steps, against one by one for ten seconds. */
+export async function measureIssuing(server: EmbeddedServer, payees: number): Promise<IssuingTimes> {
+  const kept = `bench_payees_${payees}`;
+  await keptDatabase(server, kept, (url) => fill(url, payees));
+  const admin = postgres(server.url('postgres'), { max: 1, onnotice: () => {} });
+  const database = new Database({ url: server.url('bench_issuing'), poolSize: 2, role: 'payout_service' });
+  try {
+    await admin.unsafe('DROP DATABASE IF EXISTS bench_issuing WITH (FORCE)');
+    await admin.unsafe(`CREATE DATABASE bench_issuing TEMPLATE ${kept}`);
+    const actor = {
+      kind: 'staff',
+      adminId: 1,
+      userId: randomUUID(),
+      email: 'admin@example.com',
+      role: 'admin',
+    } as const;
+    const years = new TaxYears();
+    const issue = async (mostMs: number, step?: number) => {
+      const began = performance.now();
+      const progress = await new YearEndIssuing(database, systemClock, years, step).issue(
+        actor,
+        YEAR,
+        mostMs,
+      );
+      return { ...progress, seconds: (performance.now() - began) / 1000 };
+    };
+    // Makes the list of payees, which is the same for both, and a few forms.
+    const begun = await issue(1, 1);
+    const single = await issue(ONE_BY_ONE_MS, 1);
+    const all = await issue(Number.POSITIVE_INFINITY);
+    const together = (all.issued - single.issued) / all.seconds;
+    return {
+      payees,
+      together,
+      oneByOne: (single.issued - begun.issued) / single.seconds,
+      secondsForAll: payees / together,
+    };
+  } finally {
+    await database.close();
+    await admin.unsafe('DROP DATABASE bench_issuing WITH (FORCE)');
+    await admin.end();
+  }
+}
+
+async function fill(url: string, payees: number): Promise<void> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    for (let from = 0; from < payees; from += CHUNK) {
+      const people = await insertPeople(sql, Math.min(CHUNK, payees - from));
+      const payouts = people.map((userId, index) => ({
+        userId,
+        grossCents: 10_000_000,
+        attempts: [
+          {
+            sentDate: `${YEAR}-0${(index % 9) + 1}-15`,
+            withheldCents: index % 5 === 0 ? 2_400_000 : 0,
+            status: 'completed' as const,
+          },
+        ],
+      }));
+      await insertPayouts(sql, payouts, from + 1);
+    }
+    await sql.unsafe('VACUUM ANALYZE');
+  } finally {
+    await sql.end();
+  }
+}
