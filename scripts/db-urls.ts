@@ -49,7 +49,11 @@ export async function withOwnerUrl(work: Fill, fill?: Fill): Promise<void> {
 export const withMigratedUrl = (work: Fill): Promise<void> =>
   withOwnerUrl(async (url, config) => {
     const sql = postgres(config.database.url ?? url, { max: 1, onnotice: () => {} });
-    const ready = await isMigrated(sql).finally(() => sql.end());
-    if (!ready) throw new Error('The database lacks tables of this version: run npm run db:migrate first.');
+    try {
+      if (!(await isMigrated(sql)))
+        throw new Error('The database lacks tables of this version: run npm run db:migrate first.');
+    } finally {
+      await sql.end();
+    }
     await work(url, config);
   });

@@ -1,8 +1,7 @@
 import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { taxIssuePayees, taxIssueRuns, type IssuingActor } from '../db/schema/index.ts';
-import { decimalFromCents } from '../kernel/money.ts';
-import { PAID } from './tax-store.ts';
+import { hasLive1099, needsFormOf, paidIn } from './tax-store.ts';
 import type { TaxYear } from './tax-years-rules.ts';
 
 export type IssueRunRow = typeof taxIssueRuns.$inferSelect;
@@ -39,13 +38,8 @@ export async function beginRun(
     WITH due AS (
       INSERT INTO tax_issue_payees (run_id, user_id)
       SELECT ${begun.id}, p.user_id
-        FROM payment_attempts a JOIN payout_management p ON p.payout_id = a.payout_id
-       WHERE ${PAID} AND a.sent_date >= make_date(${taxYear}, 1, 1) AND a.sent_date < make_date(${taxYear + 1}, 1, 1)
-         AND NOT EXISTS (SELECT 1 FROM tax_forms f WHERE f.user_id = p.user_id AND f.tax_year = ${taxYear}
-                          AND f.form_type = '1099-MISC' AND f.status = 'issued')
-       GROUP BY p.user_id
-      HAVING sum(p.amount) > 0
-         AND (sum(p.amount) >= ${decimalFromCents(terms.thresholdCents)}::numeric OR sum(a.withheld_amount) > 0)
+        FROM ${paidIn(taxYear)} WHERE NOT ${hasLive1099(taxYear)}
+       GROUP BY p.user_id HAVING ${needsFormOf(terms)}
       RETURNING 1)
     SELECT count(*)::integer AS payees FROM due`);
   const payees = due?.payees ?? 0;

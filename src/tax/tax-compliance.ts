@@ -11,6 +11,7 @@ import {
   findW9,
   findW9Behind,
   insertForm,
+  listIncomeToReport,
   listLive1099s,
   lockForm,
   lockFormsOf,
@@ -18,9 +19,12 @@ import {
   readRecipients,
   readTinTypes,
   readYearIncome,
+  sumYear,
+  type PeoplePage,
   type Recipient,
   type TaxFormRow,
   type YearIncome,
+  type YearTotals,
 } from './tax-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
 import type { TinType } from './w9-rules.ts';
@@ -108,18 +112,18 @@ export class TaxComplianceService {
     return this.#years.withholdingBasisPoints(this.#clock.now().getUTCFullYear());
   }
 
-  /** The year's forms: issued ones, and drafts for whoever has none. Nothing is written. Throws TAX_YEAR_UNKNOWN. */
-  async list1099s(taxYear: number): Promise<Form1099[]> {
+  /**
+   * The year's forms in the order of their payees' ids: issued ones, and drafts for whoever has none. Nothing is written.
+   * Throws TAX_YEAR_UNKNOWN.
+   */
+  async list1099s(taxYear: number, page: PeoplePage): Promise<Form1099[]> {
     const terms = this.#years.get(taxYear);
     const { reader } = this.#database;
-    const [issued, incomes] = await Promise.all([
-      listLive1099s(reader, taxYear),
-      readYearIncome(reader, taxYear),
-    ]);
+    // Issued ones first: whoever gets a form in between is a draft here, and is not left out.
+    const issued = await listLive1099s(reader, taxYear, page);
+    const incomes = await listIncomeToReport(reader, taxYear, terms, page);
     const withForm = new Set(issued.map(({ userId }) => userId));
-    const due = incomes.filter(
-      (income) => !withForm.has(income.userId) && needsForm(terms, income.incomeCents, income.withheldCents),
-    );
+    const due = incomes.filter(({ userId }) => !withForm.has(userId));
     const [tinTypes, recipients] = await Promise.all([
       readTinTypes(
         reader,
@@ -130,10 +134,17 @@ export class TaxComplianceService {
         due.map(({ userId }) => userId),
       ),
     ]);
-    return [
+    const forms = [
       ...issued.map((row) => issuedForm(row, tinTypes.get(row.w9FormId ?? '') ?? null)),
       ...due.map((income) => draftForm(income, taxYear, recipients.get(income.userId))),
     ];
+    // Of each kind there are as many as asked for, so that the first of both are the first of all.
+    return forms.toSorted((one, other) => (one.userId < other.userId ? -1 : 1)).slice(0, page.limit);
+  }
+
+  /** Over all of the year's forms, issued and drafts. Throws TAX_YEAR_UNKNOWN. */
+  total1099s(taxYear: number): Promise<YearTotals> {
+    return sumYear(this.#database.reader, taxYear, this.#years.get(taxYear));
   }
 
   /**

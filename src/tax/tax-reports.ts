@@ -3,11 +3,13 @@ import type { Database } from '../db/client.ts';
 import type { ReportSource } from '../db/report-source.ts';
 import type { CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { UUID_PATTERN } from '../kernel/ids.ts';
 import { dollars } from '../kernel/money.ts';
+import { DEFAULT_PAGE, decodeCursor, invalidCursor, pageOf } from '../kernel/paging.ts';
 import { staffMay } from '../kernel/permissions.ts';
 import type { Form1099, TaxComplianceService } from './tax-compliance.ts';
 import type { Payer } from './tax-papers.ts';
-import { findForms } from './tax-store.ts';
+import { findForms, type YearTotals } from './tax-store.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 import type { W9Safe } from './w9-safe.ts';
 import { readLiabilities } from './withholding-store.ts';
@@ -50,7 +52,7 @@ export interface YearReport {
   totals: { forms: number; box3OtherIncome: number; box4FederalTaxWithheld: number };
   /** How far the newest issuing is; null where none was begun. */
   issuing: { status: IssueProgress['status']; payees: number; issued: number } | null;
-  nextCursor: null;
+  nextCursor: string | null;
 }
 
 /** A line of the file from which the year is filed. The TIN is in full only for those who file. */
@@ -64,7 +66,7 @@ export interface FilingRow {
 /** After it a large year is left to the job; well within what a proxy waits. */
 const MOST_IN_A_REQUEST_MS = 10_000;
 /** Also how many data keys are unwrapped at once. */
-const FILING_PAGE = 50;
+const FILING_PAGE = 100;
 
 /** A year's tax: its 1099s, the file from which they are filed, and what was withheld. */
 export class TaxReports {
@@ -131,29 +133,38 @@ export class TaxReports {
     };
   }
 
-  /** The year's forms, issued or drafts; nothing is written. Throws TAX_YEAR_UNKNOWN. */
-  async year(taxYear: number): Promise<YearReport> {
-    return yearReport(
+  /** The year's forms, issued or drafts, a page at a time; the totals are of all. Nothing is written. Throws TAX_YEAR_UNKNOWN. */
+  async year(
+    taxYear: number,
+    { limit = DEFAULT_PAGE, cursor }: { limit?: number | undefined; cursor?: string | undefined } = {},
+  ): Promise<YearReport> {
+    const after = cursor === undefined ? undefined : payeeIn(cursor);
+    const forms = await this.#compliance.list1099s(taxYear, { after, limit: limit + 1 });
+    const { data, nextCursor } = pageOf(forms, limit, ({ userId }) => [userId], report1099);
+    return {
       taxYear,
-      await this.#compliance.list1099s(taxYear),
-      await this.#issuing.progress(taxYear),
-    );
+      data,
+      totals: totalsOf(await this.#compliance.total1099s(taxYear)),
+      issuing: issuingOf(await this.#issuing.progress(taxYear)),
+      nextCursor,
+    };
   }
 
   /**
-   * Issues the year's forms; whoever has one keeps it. Of a large year that is not done within a few seconds it says how
+   * Issues the year's forms, of which it shows the first page; whoever has one keeps it. Of a large year that is not done within a few seconds it says how
    * far it is, without the forms. Throws YEAR_NOT_ENDED or TAX_YEAR_UNKNOWN.
    */
   async issueYear(actor: CallerActor, taxYear: number): Promise<YearReport> {
     const progress = await this.#compliance.generateYearEnd1099s(actor, taxYear, MOST_IN_A_REQUEST_MS);
-    const forms = progress.status === 'done' ? await this.#compliance.list1099s(taxYear) : [];
-    return yearReport(taxYear, forms, progress);
+    if (progress.status === 'done') return this.year(taxYear);
+    const totals = totalsOf({ forms: 0, incomeCents: 0, withheldCents: 0 });
+    return { taxYear, data: [], totals, issuing: issuingOf(progress), nextCursor: null };
   }
 
   /** What the year is filed from. Those who file see full TINs, which is audited; all others the last four digits. */
   async filing(actor: CallerActor, taxYear: number): Promise<AsyncIterable<FilingRow>> {
     const full = staffMay('tax-forms.file', actor);
-    const forms = await this.#compliance.list1099s(taxYear);
+    const { forms } = await this.#compliance.total1099s(taxYear);
     if (full) {
       await this.#database.transaction((tx) =>
         recordAudit(tx, {
@@ -162,24 +173,26 @@ export class TaxReports {
           entityType: 'report',
           entityId: `tax-forms-${taxYear}`,
           action: 'filing_csv_downloaded',
-          newValues: { taxYear, count: forms.length },
+          newValues: { taxYear, count: forms },
         }),
       );
     }
-    return this.#filingRows(forms, full);
+    return this.#filingRows(taxYear, full);
   }
 
-  /** Page by page: a file of 100,000 full TINs is neither decrypted before it begins nor held whole. */
-  async *#filingRows(forms: readonly Form1099[], full: boolean): AsyncGenerator<FilingRow> {
-    for (let start = 0; start < forms.length; start += FILING_PAGE) {
-      const page = forms.slice(start, start + FILING_PAGE);
+  /** Page by page: a file of 100,000 forms is neither read nor decrypted before it begins, nor held whole. */
+  async *#filingRows(taxYear: number, full: boolean): AsyncGenerator<FilingRow> {
+    let after: string | undefined;
+    do {
+      const page = await this.#compliance.list1099s(taxYear, { after, limit: FILING_PAGE });
       const tins = full ? await this.#fullTins(page) : undefined;
       for (const form of page) {
         const { tinType, tinLast4 } = form;
         const masked = tinType && tinLast4 && truncatedTin(tinType, tinLast4);
         yield { form, payer: this.#payer, tinType, tin: tins ? (tins.get(form) ?? null) : masked };
       }
-    }
+      after = page.length === FILING_PAGE ? page.at(-1)?.userId : undefined;
+    } while (after !== undefined);
   }
 
   async #fullTins(forms: readonly Form1099[]): Promise<Map<Form1099, string>> {
@@ -196,18 +209,19 @@ export class TaxReports {
   }
 }
 
-function yearReport(taxYear: number, forms: readonly Form1099[], progress: IssueProgress | null): YearReport {
-  return {
-    taxYear,
-    data: forms.map(report1099),
-    totals: {
-      forms: forms.length,
-      box3OtherIncome: dollars(sumOf(forms, ({ incomeCents }) => incomeCents)),
-      box4FederalTaxWithheld: dollars(sumOf(forms, ({ withheldCents }) => withheldCents)),
-    },
-    issuing: progress && { status: progress.status, payees: progress.payees, issued: progress.issued },
-    nextCursor: null,
-  };
+const totalsOf = ({ forms, incomeCents, withheldCents }: YearTotals): YearReport['totals'] => ({
+  forms,
+  box3OtherIncome: dollars(incomeCents),
+  box4FederalTaxWithheld: dollars(withheldCents),
+});
+
+const issuingOf = (progress: IssueProgress | null): YearReport['issuing'] =>
+  progress && { status: progress.status, payees: progress.payees, issued: progress.issued };
+
+function payeeIn(cursor: string): string {
+  const [userId] = decodeCursor(cursor, 1);
+  if (typeof userId !== 'string' || !UUID_PATTERN.test(userId)) throw invalidCursor();
+  return userId;
 }
 
 function report1099(form: Form1099): Report1099 {

@@ -77,7 +77,10 @@ export const year1099s = z
       .object({ status: z.enum(['running', 'done']), payees: z.number().int(), issued: z.number().int() })
       .nullable()
       .meta({ description: 'How far the newest issuing is; null where none was begun.' }),
-    nextCursor: z.null().meta({ description: 'The report is given whole.' }),
+    nextCursor: z
+      .string()
+      .nullable()
+      .meta({ description: 'Give it as cursor for the next page; null on the last.' }),
   })
   .meta({ id: 'Year1099s', description: "A year's 1099-MISCs: issued, or computed and not stored." });
 

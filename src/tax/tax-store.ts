@@ -1,8 +1,9 @@
-import { and, asc, desc, eq, inArray, sql, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, inArray, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { taxFormDocuments, taxForms, type PostalAddress, type TaxFormStatus } from '../db/schema/index.ts';
-import { centsFromDecimal, type Cents } from '../kernel/money.ts';
+import { centsFromDecimal, decimalFromCents, type Cents } from '../kernel/money.ts';
 import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
+import type { TaxYear } from './tax-years-rules.ts';
 import type { TinType } from './w9-rules.ts';
 
 export type TaxFormRow = typeof taxForms.$inferSelect;
@@ -146,12 +147,30 @@ export async function findLive1099(
   return row;
 }
 
-export const listLive1099s = (reader: Reader, year: number): Promise<TaxFormRow[]> =>
+/** The first so many people of a list in the order of their ids, after one of them. */
+export interface PeoplePage {
+  after: string | undefined;
+  limit: number;
+}
+
+export const listLive1099s = (
+  reader: Reader,
+  year: number,
+  { after, limit }: PeoplePage,
+): Promise<TaxFormRow[]> =>
   reader
     .select()
     .from(taxForms)
-    .where(and(eq(taxForms.taxYear, year), eq(taxForms.formType, '1099-MISC'), eq(taxForms.status, 'issued')))
-    .orderBy(asc(taxForms.formId));
+    .where(
+      and(
+        eq(taxForms.taxYear, year),
+        eq(taxForms.formType, '1099-MISC'),
+        eq(taxForms.status, 'issued'),
+        after === undefined ? undefined : gt(taxForms.userId, after),
+      ),
+    )
+    .orderBy(asc(taxForms.userId))
+    .limit(limit);
 
 /** Of those named only. */
 export const listLive1099sOf = (
@@ -179,15 +198,48 @@ export interface YearIncome {
   payoutIds: string[];
 }
 
-/** A payment that left and did not come back. */
-export const PAID = sql`a.status IN ('sent', 'completed')`;
+/** Payments of a year: those that left in it and did not come back. */
+export const paidIn = (year: number): SQL => sql`
+  payment_attempts a JOIN payout_management p ON p.payout_id = a.payout_id
+    AND a.status IN ('sent', 'completed')
+    AND a.sent_date >= make_date(${year}, 1, 1) AND a.sent_date < make_date(${year + 1}, 1, 1)`;
 
-/** Of everybody, or of those named. */
-export async function readYearIncome(
+/** `needsForm` over the payments of one person. */
+export const needsFormOf = ({ thresholdCents }: TaxYear): SQL => sql`
+  sum(p.amount) > 0
+    AND (sum(p.amount) >= ${decimalFromCents(thresholdCents)}::numeric OR sum(a.withheld_amount) > 0)`;
+
+export const hasLive1099 = (year: number): SQL => sql`
+  EXISTS (SELECT 1 FROM tax_forms f WHERE f.user_id = p.user_id AND f.tax_year = ${year}
+           AND f.form_type = '1099-MISC' AND f.status = 'issued')`;
+
+/** Of those named. */
+export const readYearIncome = (
   reader: Reader,
   year: number,
-  userIds?: readonly string[],
-): Promise<YearIncome[]> {
+  userIds: readonly string[],
+): Promise<YearIncome[]> =>
+  readIncome(
+    reader,
+    sql`
+    ${paidIn(year)} WHERE p.user_id = ANY (${listOf(userIds)}::uuid[]) GROUP BY p.user_id ORDER BY p.user_id`,
+  );
+
+/** Of people who need a form, whether they have one or not. */
+export const listIncomeToReport = (
+  reader: Reader,
+  year: number,
+  terms: TaxYear,
+  { after, limit }: PeoplePage,
+): Promise<YearIncome[]> =>
+  readIncome(
+    reader,
+    sql`
+    ${paidIn(year)} ${after === undefined ? sql`` : sql`WHERE p.user_id > ${after}::uuid`}
+    GROUP BY p.user_id HAVING ${needsFormOf(terms)} ORDER BY p.user_id LIMIT ${limit}`,
+  );
+
+async function readIncome(reader: Reader, from: SQL): Promise<YearIncome[]> {
   const rows = await reader.execute<{
     user_id: string;
     income: string;
@@ -196,16 +248,35 @@ export async function readYearIncome(
   }>(sql`
     SELECT p.user_id, sum(p.amount) AS income, sum(a.withheld_amount) AS withheld,
            array_agg(p.payout_id ORDER BY p.payout_id) AS payout_ids
-      FROM payment_attempts a JOIN payout_management p ON p.payout_id = a.payout_id
-     WHERE ${PAID} AND a.sent_date >= make_date(${year}, 1, 1) AND a.sent_date < make_date(${year + 1}, 1, 1)
-       ${userIds === undefined ? sql`` : sql`AND p.user_id = ANY (${listOf(userIds)}::uuid[])`}
-     GROUP BY p.user_id ORDER BY p.user_id`);
+      FROM ${from}`);
   return rows.map((row) => ({
     userId: row.user_id,
     incomeCents: centsFromDecimal(row.income),
     withheldCents: centsFromDecimal(row.withheld),
     payoutIds: row.payout_ids,
   }));
+}
+
+export interface YearTotals {
+  forms: number;
+  incomeCents: Cents;
+  withheldCents: Cents;
+}
+
+/** Over issued forms, and over what is to be reported of people who have none. */
+export async function sumYear(reader: Reader, year: number, terms: TaxYear): Promise<YearTotals> {
+  const [row] = await reader.execute<{ forms: number; income: string; withheld: string }>(sql`
+    SELECT count(*)::integer AS forms, coalesce(sum(income), 0) AS income, coalesce(sum(withheld), 0) AS withheld
+      FROM (SELECT other_income AS income, federal_tax_withheld AS withheld FROM tax_forms
+             WHERE tax_year = ${year} AND form_type = '1099-MISC' AND status = 'issued'
+            UNION ALL
+            SELECT sum(p.amount), sum(a.withheld_amount) FROM ${paidIn(year)} WHERE NOT ${hasLive1099(year)}
+             GROUP BY p.user_id HAVING ${needsFormOf(terms)}) forms`);
+  return {
+    forms: row?.forms ?? 0,
+    incomeCents: centsFromDecimal(row?.income ?? '0'),
+    withheldCents: centsFromDecimal(row?.withheld ?? '0'),
+  };
 }
 
 export async function findDocument(

@@ -40,6 +40,13 @@ const formatQuery = z.strictObject({
   format: z.enum(['json', 'csv']).optional().meta({ description: 'json unless said.' }),
 });
 
+const yearQuery = formatQuery
+  .extend(pageQuery)
+  .refine(({ format, limit, cursor }) => format !== 'csv' || (limit === undefined && cursor === undefined), {
+    path: ['format'],
+    message: 'csv has the whole year: leave limit and cursor out',
+  });
+
 const subject = (params: Record<string, string>): RouteSubject => ({
   entityType: 'tax_form',
   entityId: params['formId'] ?? '',
@@ -245,10 +252,10 @@ const yearRoutes = ({ reports }: TaxRoom): Route[] => [
     tag: REPORTS,
     summary: "A year's 1099-MISCs",
     description:
-      'Issued ones, and drafts for whoever has none: computed, not stored. As csv it is what the year is filed from; a finance_manager gets the full TINs in it, which is recorded.',
+      'Issued ones, and drafts for whoever has none: computed, not stored. Totals are of the whole year. As csv it comes whole, and is what the year is filed from; a finance_manager gets the full TINs in it, which is recorded.',
     needs: 'tax-forms.read',
     params: yearParams,
-    query: formatQuery,
+    query: yearQuery,
     reply: year1099s,
     files: ['text/csv'],
     errors: ['TAX_YEAR_UNKNOWN'],
@@ -256,7 +263,7 @@ const yearRoutes = ({ reports }: TaxRoom): Route[] => [
     handle: async ({ actor, params: { year }, query }) =>
       query.format === 'csv'
         ? csvDownload(`1099-misc-${year}.csv`, FILING_COLUMNS, await reports.filing(actor, year))
-        : reports.year(year),
+        : reports.year(year, query),
   }),
   route({
     method: 'post',
@@ -264,7 +271,7 @@ const yearRoutes = ({ reports }: TaxRoom): Route[] => [
     tag: REPORTS,
     summary: "Issue a year's 1099-MISCs",
     description:
-      'For a year that has ended. Whoever has a form keeps it: repeating it issues no second copy. A large year goes on as the job tax-form-issuing; `issuing` says how far it is, and the forms can be read when it is done.',
+      'For a year that has ended. Whoever has a form keeps it: repeating it issues no second copy. A large year goes on as the job tax-form-issuing; `issuing` says how far it is, and the forms can be read when it is done: this gives their first page.',
     needs: 'tax-forms.issue',
     idempotency: 'recorded',
     params: yearParams,

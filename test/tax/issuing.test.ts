@@ -86,12 +86,31 @@ describe('the issuing of a year', () => {
       left: 50,
     });
     expect(told).toEqual([250]);
+    // The report has both kinds in one order, whatever the pages; the file has the same.
+    const seen: { userId: string; status: string }[] = [];
+    for (let cursor = ''; ;) {
+      const path = `/api/reports/tax-forms/2026?limit=70${cursor}`;
+      const page = expectOk(await cast.viewer.get(path)).body;
+      expect(page.totals).toMatchObject({ forms: 300, box3OtherIncome: 30_000_000 });
+      seen.push(...page.data);
+      if (page.nextCursor === null) break;
+      cursor = `&cursor=${page.nextCursor}`;
+    }
+    expect(seen.map(({ userId }) => userId)).toEqual(people.toSorted());
+    expect(seen.filter(({ status }) => status === 'issued')).toHaveLength(250);
+    expect(seen.filter(({ status }) => status === 'draft')).toHaveLength(50);
+    const csv = expectOk(await cast.viewer.get('/api/reports/tax-forms/2026?format=csv')).body as string;
+    const lines = csv.trimEnd().split('\r\n').slice(1);
+    expect(lines.map((line) => line.slice(line.lastIndexOf(',') + 1))).toEqual(people.toSorted());
+    for (const query of ['format=csv&limit=5', 'cursor=WyJ4Il0', 'limit=201'])
+      expect((await cast.viewer.get(`/api/reports/tax-forms/2026?${query}`)).status).toBe(400);
     const { body: run } = await cast.admin.post('/api/jobs/tax-form-issuing/run');
     expect(run).toMatchObject({ status: 'succeeded', result: { runs: 1, issued: 50, left: 0 } });
     await expectOneEach(300);
     const again = expectOk(await cast.finance.post('/api/reports/tax-forms/2026')).body;
     expect(again.issuing).toEqual({ status: 'done', payees: 0, issued: 0 });
-    expect(again.data).toHaveLength(300);
+    expect([again.data.length, again.totals.forms]).toEqual([50, 300]);
+    expect(again.nextCursor).not.toBeNull();
     await expectOneEach(300);
   });
 

@@ -20,7 +20,18 @@ beforeAll(async () => {
 });
 afterAll(() => cast.service.stop());
 
-const report = async (year: number) => expectOk(await cast.viewer.get(`/api/reports/tax-forms/${year}`)).body;
+/** All pages as one. */
+async function report(year: number) {
+  const path = `/api/reports/tax-forms/${year}?limit=200`;
+  const { body } = expectOk(await cast.viewer.get(path));
+  for (let { nextCursor } = body; nextCursor !== null;) {
+    const page = expectOk(await cast.viewer.get(`${path}&cursor=${nextCursor}`)).body;
+    expect(page.totals).toEqual(body.totals);
+    body.data.push(...page.data);
+    ({ nextCursor } = page);
+  }
+  return body;
+}
 const withholding = async (year: number) =>
   expectOk(await cast.viewer.get(`/api/reports/withholding/${year}`)).body;
 const issue = async (year: number) =>
