@@ -12,6 +12,7 @@ import {
   type Cast,
   type Story,
 } from '../support/stories.ts';
+import { fieldsOf, MEMBER_SEES, sorted, STAFF_SEES, VIEWER_SEES } from './fields-by-role.ts';
 
 const STAFF_ACTIONS = [
   'approve',
@@ -363,6 +364,48 @@ describe('what a member sees', () => {
     const { member } = inStatus[status];
     const { body } = expectOk(await member.get(`/api/members/${member.userId}/payout`));
     expect(body.nextSteps.map((step: { action: string }) => step.action)).toEqual([action]);
+  });
+});
+
+describe('field by field', () => {
+  /** What the caller is told at such an address about every payout there is; refusals left out. */
+  async function told(caller: Caller | undefined, path: string): Promise<object[]> {
+    const stories = /:id|:userId/.test(path) ? Object.values(inStatus) : Object.values(inStatus).slice(0, 1);
+    const answers: object[] = [];
+    for (const { payoutId, member } of stories) {
+      const address = path.replace(':id', payoutId).replace(':userId', member.userId);
+      const { status, body } = await (caller ?? member).get(address);
+      if (status === 200) answers.push(body);
+      else expect([403, 404], path).toContain(status);
+    }
+    return answers;
+  }
+
+  it.each([
+    ['an admin', 'admin', STAFF_SEES],
+    ['a finance manager', 'finance', STAFF_SEES],
+    ['a viewer', 'viewer', VIEWER_SEES],
+    ['a member', undefined, MEMBER_SEES],
+  ] as const)('is all that %s sees', async (_who, name, fields) => {
+    const caller = name === undefined ? undefined : cast[name];
+    for (const path of Object.keys(STAFF_SEES)) {
+      const answers = await told(caller, path);
+      const wanted = fields[path];
+      if (wanted === undefined) expect(answers, path).toEqual([]);
+      else expect(fieldsOf(answers), path).toBe(sorted(wanted));
+    }
+  });
+
+  it('is the same for all staff in every value, but for what each may do', async () => {
+    const values = async (caller: Caller, path: string) =>
+      JSON.parse(JSON.stringify(await told(caller, path)), (key, value: unknown) =>
+        ['allowedActions', 'nameCheck'].includes(key) ? undefined : value,
+      ) as unknown;
+    for (const path of Object.keys(STAFF_SEES)) {
+      const admins = await values(cast.admin, path);
+      for (const other of [cast.finance, cast.viewer])
+        expect(await values(other, path), path).toEqual(admins);
+    }
   });
 });
 
