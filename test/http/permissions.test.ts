@@ -243,89 +243,89 @@ describe('who was let in a moment ago', () => {
   interface State {
     name: string;
     become: (userId: string) => PromiseLike<unknown>;
-    then: (may: readonly Who[], key: string) => string;
+    wanted: (may: readonly Who[], key: string) => string;
     ofStaff?: true;
   }
   const STATES: readonly State[] = [
     {
       name: 'signed out: a stranger',
       become: (id) => cast.service.sql`DELETE FROM sessions WHERE user_id = ${id}`,
-      then: stranger,
+      wanted: stranger,
     },
     {
       name: 'expired: a stranger',
       become: (id) => cast.service.sql`UPDATE sessions SET expires_at = now() WHERE user_id = ${id}`,
-      then: stranger,
+      wanted: stranger,
     },
     {
       name: 'banned: a stranger',
       become: (id) => cast.service.sql`UPDATE users SET banned = true WHERE id = ${id}`,
-      then: stranger,
+      wanted: stranger,
     },
     {
       name: 'impersonated: a stranger',
       become: (id) =>
         cast.service.sql`UPDATE sessions SET impersonated_by = 'somebody' WHERE user_id = ${id}`,
-      then: stranger,
+      wanted: stranger,
     },
     {
       name: 'idle for long: a stranger',
       become: (id) => cast.service.sql`
         UPDATE session_activity SET last_seen_at = now() - interval '16 minutes'
          WHERE session_id IN (SELECT id FROM sessions WHERE user_id = ${id})`,
-      then: stranger,
+      wanted: stranger,
       ofStaff: true,
     },
     {
       name: 'signed in for too long: a stranger',
       become: (id) =>
         cast.service.sql`UPDATE sessions SET created_at = now() - interval '13 hours' WHERE user_id = ${id}`,
-      then: stranger,
+      wanted: stranger,
       ofStaff: true,
     },
     {
       name: 'without a second factor: nobody',
       become: (id) => cast.service.sql`UPDATE users SET two_factor_enabled = false WHERE id = ${id}`,
-      then: () => '403',
+      wanted: () => '403',
       ofStaff: true,
     },
     {
       name: 'demoted: a viewer',
       become: (id) => cast.service.sql`UPDATE admin_users SET role = 'viewer' WHERE user_id = ${id}`,
-      then: (may) => (may.includes('viewer') ? 'let in' : '403'),
+      wanted: (may) => (may.includes('viewer') ? 'let in' : '403'),
       ofStaff: true,
     },
     {
       name: 'deactivated: a member',
       become: (id) => cast.service.sql`UPDATE admin_users SET is_active = false WHERE user_id = ${id}`,
-      then: ownOnly,
+      wanted: ownOnly,
       ofStaff: true,
     },
     {
       name: 'no longer of the staff: a member',
       become: (id) => cast.service.sql`DELETE FROM admin_users WHERE user_id = ${id}`,
-      then: ownOnly,
+      wanted: ownOnly,
       ofStaff: true,
     },
   ];
 
   describe.each(['admin', 'finance_manager', 'viewer'] as const)('as %s', (role) => {
-    it.each(STATES)('and is now $name, at every route', async ({ become, then }) => {
+    it.each(STATES)('and is now $name, at every route', async ({ become, wanted }) => {
       const caller = await cast.service.newStaff(role);
       expectOk(await caller.get('/api/payouts'));
       await become(caller.userId);
-      expect(await verdicts(() => caller)).toEqual(expected(then));
+      expect(await verdicts(() => caller)).toEqual(expected(wanted));
     });
   });
 
   describe('as a member', () => {
     it.each(STATES.filter(({ ofStaff }) => ofStaff !== true))(
       'and is now $name, at every route, for what is their own too',
-      async ({ become, then }) => {
+      async ({ become, wanted }) => {
         const caller = await cast.service.newMember();
         expectOk(await caller.get(`/api/members/${caller.userId}/membership`));
         await become(caller.userId);
-        expect(await verdicts(() => caller, { userId: caller.userId })).toEqual(expected(then));
+        expect(await verdicts(() => caller, { userId: caller.userId })).toEqual(expected(wanted));
       },
     );
   });
