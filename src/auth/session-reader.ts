@@ -29,22 +29,12 @@ export class SessionReader {
     this.#database = database;
   }
 
-  /** Columns that the main app's schema may lack are read by `to_jsonb`, where they are then null. */
   async find(token: string): Promise<SessionRow | undefined> {
     const [row] = await this.#database.sql<SessionRow[]>`
-      SELECT s.id AS "sessionId", u.id AS "userId", u.email, a.id AS "adminId", a.role,
-             extract(epoch FROM now() - s.created_at)::float8 AS "ageSeconds",
-             extract(epoch FROM now() - coalesce(seen.last_seen_at, s.created_at))::float8 AS "idleSeconds",
-             coalesce(seen.last_seen_at < now() - interval '1 minute', true) AS "touchDue",
-             coalesce(to_jsonb(u)->>'banned' IN ('true', 't', '1'), false) AS banned,
-             to_jsonb(s)->>'impersonated_by' IS NOT NULL AS impersonated,
-             CASE WHEN jsonb_exists(to_jsonb(u), 'two_factor_enabled')
-                  THEN coalesce(to_jsonb(u)->>'two_factor_enabled' = 'true', false) END AS "twoFactors"
-        FROM sessions s
-        JOIN users u ON u.id = s.user_id
-        LEFT JOIN admin_users a ON a.user_id = u.id AND a.is_active
-        LEFT JOIN session_activity seen ON seen.session_id = s.id
-       WHERE s.token = ${token} AND s.expires_at > now()`;
+      SELECT session_id AS "sessionId", user_id AS "userId", email, admin_id AS "adminId", role,
+             age_seconds AS "ageSeconds", idle_seconds AS "idleSeconds", touch_due AS "touchDue", banned, impersonated,
+             two_factors AS "twoFactors"
+        FROM session_caller(${token})`;
     return row;
   }
 
