@@ -118,10 +118,11 @@ async function main(): Promise<void> {
     });
   }
   try {
-    let current = await start();
+    // As in a rolling deploy: while one stops, others serve.
+    const serving = await Promise.all([start(), start()]);
     let upcoming = start();
     const url = await balancer.listen(0);
-    await balancer.add(current.url);
+    for (const service of serving) await balancer.add(service.url);
     const people = new People(sql, () => url);
     const staff = await people.hireStaff();
     await people.fund(20 * STOPS + 2000);
@@ -153,7 +154,9 @@ async function main(): Promise<void> {
     let payouts: string[] = [];
     for (let stop = 1; stop <= STOPS; stop += 1) {
       if (stop % STOPS_PER_PAYOUT === 1) payouts = await Promise.all(kinds.map(newPayout));
-      const [stopping, next] = [current, await upcoming];
+      const stopping = serving.shift();
+      if (!stopping) throw new Error('Nobody serves.');
+      const next = await upcoming;
       // The one after comes up meanwhile.
       if (stop < STOPS) {
         upcoming = start();
@@ -163,6 +166,7 @@ async function main(): Promise<void> {
         lane(kind, stopping.url, staff.finance, payouts[index] ?? ''),
       );
       await balancer.add(next.url);
+      serving.push(next);
       // Any moment of what they are doing.
       await sleep(50 + Math.random() * 100);
       const { code, ms } = await stopping.terminate();
@@ -171,7 +175,6 @@ async function main(): Promise<void> {
       if (ms > STOP_LIMIT_MS) faults.push(`A stop took ${Math.round(ms)} ms.`);
       await Promise.all(direct);
       balancer.remove(stopping.url);
-      current = next;
       if (stop % 50 === 0) say(`${stop} stops, ${faults.length} faults.`);
     }
     isOver = true;

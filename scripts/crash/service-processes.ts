@@ -91,13 +91,13 @@ export class ServiceProcess {
 
 /**
  * Compiles the service into the folder, as the image has it: a thousand starts from TypeScript would take an hour.
- * Types are checked elsewhere.
+ * Types are checked elsewhere. `source` is the folder of the version that is wanted.
  */
-export async function buildService(folder: string): Promise<string> {
+export async function buildService(folder: string, source = '.'): Promise<string> {
   const tsc = resolve('node_modules', 'typescript', 'bin', 'tsc');
   const options = [
     '-p',
-    'tsconfig.build.json',
+    join(source, 'tsconfig.build.json'),
     '--noCheck',
     '--sourceMap',
     'false',
@@ -106,7 +106,7 @@ export async function buildService(folder: string): Promise<string> {
   ];
   await promisify(execFile)(process.execPath, [tsc, ...options]);
   for (const beside of ['node_modules', 'drizzle', 'templates', 'assets', 'package.json'])
-    await symlink(resolve(beside), join(folder, beside));
+    await symlink(resolve(source, beside), join(folder, beside));
   return folder;
 }
 

@@ -17,6 +17,7 @@ import type { StaffRole } from '../../src/kernel/actor.ts';
 import { Health } from '../../src/http/health.ts';
 import { Metrics } from '../../src/http/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
+import { RoundRobin } from '../../scripts/cluster/round-robin.ts';
 import { Caller } from './caller.ts';
 import { createDatabase, databaseUrl, dropDatabase } from './databases.ts';
 import { FakeMailer, FakeSubscriptions, TestTime } from './fakes.ts';
@@ -199,7 +200,10 @@ export interface TestServiceOptions {
   time?: TestTime;
 }
 
-/** Starts a service for a test file; stop it when done. */
+/**
+ * Starts a service for a test file; stop it when done. With TEST_INSTANCES=3 it is three of them behind a balancer, for
+ * tests that look at nothing but what is answered and stored.
+ */
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const cluster = options.cluster ?? (await sharedCluster());
   const name = `payout_test_${process.pid}_${randomBytes(5).toString('hex')}`;
@@ -268,7 +272,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     await dropDatabase(cluster.url, name);
     await rm(checkpointsOf(url), { recursive: true, force: true });
   };
-  return new TestService({
+  const parts = {
     url: serviceUrl,
     services,
     time,
@@ -279,6 +283,23 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     logLines,
     databaseUrl: url,
     close,
+  };
+  const service = new TestService(parts);
+  const instances = Number(process.env['TEST_INSTANCES'] ?? '1');
+  if (options.beside || instances === 1) return service;
+  const others = await Promise.all(
+    Array.from({ length: instances - 1 }, () => startTestService({ ...options, beside: service })),
+  );
+  const balancer = new RoundRobin();
+  for (const { url: target } of [service, ...others]) await balancer.add(target);
+  return new TestService({
+    ...parts,
+    url: await balancer.listen(0),
+    close: async () => {
+      await balancer.close();
+      for (const other of others) await other.stop();
+      await close();
+    },
   });
 }
 
