@@ -56,3 +56,12 @@ it('npm run cluster -- 3 serves the demo from three instances', { timeout: 320_0
   expect(shares).toHaveLength(3);
   for (const share of shares) expect(share).toBeGreaterThan(5);
 });
+
+it('the tests of payouts, approvals and payments pass through a balancer before three instances', async () => {
+  const { code, stdout, stderr } = await run(
+    process.execPath,
+    ['scripts/test.mjs', 'test/payouts', 'test/approvals', 'test/payments'],
+    { env: { TEST_INSTANCES: '3' }, limitMs: 900_000 },
+  );
+  expect(code, `${stdout}${stderr}`).toBe(0);
+}, 920_000);
