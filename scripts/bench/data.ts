@@ -28,16 +28,17 @@ export async function keptDatabase(
   name: string,
   make: (url: string) => Promise<void>,
 ): Promise<string> {
+  const unfinished = `${name}_unfinished`;
   const admin = postgres(server.url('postgres'), { max: 1, onnotice: () => {} });
   try {
     const found = await admin`SELECT 1 FROM pg_database WHERE datname = ${name}`;
     if (found.length === 0) {
-      await admin.unsafe('DROP DATABASE IF EXISTS bench_unfinished WITH (FORCE)');
-      await admin.unsafe('CREATE DATABASE bench_unfinished');
-      const unfinished = server.url('bench_unfinished');
-      await migrateUp(unfinished);
-      await make(unfinished);
-      await admin.unsafe(`ALTER DATABASE bench_unfinished RENAME TO ${name}`);
+      await admin.unsafe(`DROP DATABASE IF EXISTS ${unfinished} WITH (FORCE)`);
+      await admin.unsafe(`CREATE DATABASE ${unfinished}`);
+      const address = server.url(unfinished);
+      await migrateUp(address);
+      await make(address);
+      await admin.unsafe(`ALTER DATABASE ${unfinished} RENAME TO ${name}`);
     }
   } finally {
     await admin.end();
@@ -56,30 +57,38 @@ const KEYS = [
 export const userId = (n: string): string =>
   `overlay(overlay(md5('user' || ${n}) placing '4' from 13) placing '8' from 17)::uuid`;
 
-/** Without foreign keys, indexes and triggers while it is filled, and with all of them at the end. */
+/**
+ * So many members, each with those of 36 monthly payments for which `paid` holds, a condition on the member's number n and the
+ * payment's number k. Without foreign keys, indexes and the queue's watch meanwhile: the caller starts that again.
+ */
+export async function insertMembers(sql: postgres.Sql, members: number, paid: string): Promise<void> {
+  await sql`SELECT queue_unwatch()`;
+  for (const [table, key] of KEYS) await sql.unsafe(`ALTER TABLE ${table} DROP CONSTRAINT ${key}`);
+  await sql.unsafe('DROP INDEX user_payments_user_id_created_at_idx');
+  await sql.unsafe(`SELECT setseed(0.5);
+    INSERT INTO users (id, email, first_name, last_name)
+      SELECT ${userId('n')}, 'member' || n || '@example.com', 'Ada', 'Member ' || n FROM generate_series(1, ${members}) n;
+    INSERT INTO user_subscriptions (user_id, status, created_at)
+      SELECT ${userId('n')}, CASE WHEN n % 20 = 0 THEN 'trialing' WHEN n % 13 = 0 THEN 'cancelled' ELSE 'active' END,
+             timestamptz '2020-01-01Z' FROM generate_series(1, ${members}) n;
+    INSERT INTO kyc_verification (user_id, status, verified_at)
+      SELECT ${userId('n')}, CASE WHEN n % 9 = 0 THEN 'pending' ELSE 'verified' END, now() FROM generate_series(1, ${members}) n;
+    INSERT INTO user_payments (user_id, amount, status, created_at)
+      SELECT ${userId('n')}, 10 + (n + k) % 490, CASE WHEN (n * 7 + k) % 29 = 0 THEN 'refunded' ELSE 'succeeded' END,
+             timestamptz '2021-01-01Z' + (n * 7919::bigint % 150000000) * interval '1 second' + k * interval '30 days'
+        FROM generate_series(0, 35) k, generate_series(1, ${members}) n WHERE ${paid};
+    CREATE INDEX user_payments_user_id_created_at_idx ON user_payments (user_id, created_at);`);
+  for (const [table, key] of KEYS)
+    await sql.unsafe(
+      `ALTER TABLE ${table} ADD CONSTRAINT ${key} FOREIGN KEY (user_id) REFERENCES users (id)`,
+    );
+}
+
+/** With all triggers again at the end. */
 async function fill(url: string, members: number): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {}, connection: { maintenance_work_mem: '512MB' } });
   try {
-    await sql`SELECT queue_unwatch()`;
-    for (const [table, key] of KEYS) await sql.unsafe(`ALTER TABLE ${table} DROP CONSTRAINT ${key}`);
-    await sql.unsafe('DROP INDEX user_payments_user_id_created_at_idx');
-    await sql.unsafe(`SELECT setseed(0.5);
-      INSERT INTO users (id, email, first_name, last_name)
-        SELECT ${userId('n')}, 'member' || n || '@example.com', 'Ada', 'Member ' || n FROM generate_series(1, ${members}) n;
-      INSERT INTO user_subscriptions (user_id, status, created_at)
-        SELECT ${userId('n')}, CASE WHEN n % 20 = 0 THEN 'trialing' WHEN n % 13 = 0 THEN 'cancelled' ELSE 'active' END,
-               timestamptz '2020-01-01Z' FROM generate_series(1, ${members}) n;
-      INSERT INTO kyc_verification (user_id, status, verified_at)
-        SELECT ${userId('n')}, CASE WHEN n % 9 = 0 THEN 'pending' ELSE 'verified' END, now() FROM generate_series(1, ${members}) n;
-      INSERT INTO user_payments (user_id, amount, status, created_at)
-        SELECT ${userId('n')}, 10 + (n + k) % 490, CASE WHEN (n * 7 + k) % 29 = 0 THEN 'refunded' ELSE 'succeeded' END,
-               timestamptz '2021-01-01Z' + (n * 7919::bigint % 150000000) * interval '1 second' + k * interval '30 days'
-          FROM generate_series(0, 35) k, generate_series(1, ${members}) n WHERE k <= n % 35;
-      CREATE INDEX user_payments_user_id_created_at_idx ON user_payments (user_id, created_at);`);
-    for (const [table, key] of KEYS)
-      await sql.unsafe(
-        `ALTER TABLE ${table} ADD CONSTRAINT ${key} FOREIGN KEY (user_id) REFERENCES users (id)`,
-      );
+    await insertMembers(sql, members, 'k <= n % 35');
     await sql.unsafe(`
       INSERT INTO users (id, email) VALUES (${userId("'staff'")}, 'staff@example.com');
       INSERT INTO admin_users (user_id, role) VALUES (${userId("'staff'")}, 'admin');
