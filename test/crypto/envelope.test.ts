@@ -11,7 +11,27 @@ const place: Place = { table: 'bank_details', column: 'envelope', row: 'PO-2026-
 const ARN = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 
 describe('a sealed value', () => {
-  const vault = new Vault(new EnvironmentKeys([newKey()]));
+  let vault: Vault;
+  beforeAll(() => {
+    vault = new Vault(new EnvironmentKeys([newKey()]));
+  });
+
+  it('is three parts: the format, the wrapped key, and the content', async () => {
+    const { envelope, keyId } = await vault.seal('Grüße', place);
+    expect(envelope).toMatch(/^v1(\.[\w-]+){2}$/);
+    expect(keyId).toMatch(/^[0-9a-f]{12}$/);
+    expect(keyId).toBe(await vault.currentKeyId());
+  });
+
+  it('has a key that is bound to its row, and a value that is bound to its version too', async () => {
+    const provider = new EnvironmentKeys([newKey()]);
+    const { envelope, keyId } = await new Vault(provider).seal('secret', place);
+    const bytes = Buffer.from(envelope.split('.')[1] ?? '', 'base64url');
+    const context = { row: place.row, table: place.table, column: place.column, format: 'v1' };
+    expect(await provider.unwrap({ keyId, bytes }, context)).toHaveLength(32);
+    for (const name of Object.keys(context))
+      await expect(provider.unwrap({ keyId, bytes }, { ...context, [name]: 'x' })).rejects.toThrow();
+  });
 
   it('opens where it was sealed, whatever it is', async () => {
     await fc.assert(
@@ -88,7 +108,23 @@ describe('several master keys', () => {
     await expect(both.rewrap(sealed, { ...place, version: 9 })).rejects.toThrow(DecryptionError);
   });
 
+  it('are each asked for what is theirs alone', async () => {
+    const [old, present] = [newKey(), newKey()];
+    const idOf = (key: string) => new EnvironmentKeys([key]).currentKeyId();
+    const ring = createMasterKeys({ keys: [present, old] });
+    for (const key of [old, present]) expect(ring.holds(await idOf(key))).toBe(true);
+    expect(ring.holds(await idOf(newKey()))).toBe(false);
+    const lost = { keyId: 'nobody', bytes: Buffer.alloc(60) };
+    await expect(ring.unwrap(lost, {})).rejects.toThrow('No provider holds the master key nobody.');
+    await expect(new EnvironmentKeys([old]).unwrap(lost, {})).rejects.toThrow(
+      'There is no master key nobody.',
+    );
+  });
+
   it('must be 32 bytes each, and there must be one', () => {
+    expect(() => new EnvironmentKeys([newKey(), 'c2hvcnQ='])).toThrow('32 bytes');
+    expect(() => new EnvironmentKeys([])).toThrow('32 bytes');
+    expect(() => new EnvironmentKeys([newKey(), newKey()])).not.toThrow();
     expect(() => new EnvironmentKeys(['c2hvcnQ='])).toThrow('32 bytes');
     expect(() => createMasterKeys({ keys: [] })).toThrow('ENCRYPTION_KEY');
   });

@@ -112,6 +112,8 @@ describe('two names', () => {
     ['Jürgen Groß', 'JÜRGEN GROSS'],
     ['Acme Rewards, Inc.', 'ACME REWARDS INC'],
     ['王小明', '王小明'],
+    ['Søren Đorđe Ægir Œuvre Þórr Guðni', 'soren dorde aegir oeuvre thorr gudni'],
+    ['Ana  --  Ruiz', 'ana ruiz'],
   ])('%s and %s match', (a, b) => {
     expect(namesMatch(a, b)).toBe(true);
   });
@@ -121,7 +123,12 @@ describe('two names', () => {
     ['John Smith', 'John Smythe'],
     ['John Smith', 'John'],
     ['John Q. Smith', 'Jane Q. Smith'],
+    ['Grace Hopper', 'Grace Hopper Smith'],
+    ['Grace Hopper Smith', 'Grace Hopper'],
+    ['Grace', 'Grace Brewster Grace'],
+    ['Mary Ann Lee', 'Mary Lee Ann Jones'],
     ['John Smith', ''],
+    ['', 'John Smith'],
     ['', ''],
     ['...', '...'],
   ])('%j and %j do not', (a, b) => {

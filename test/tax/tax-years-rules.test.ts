@@ -1,8 +1,11 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { needsForm, TaxYears } from '../../src/tax/tax-years-rules.ts';
 
-const years = new TaxYears();
+let years: TaxYears;
+beforeAll(() => {
+  years = new TaxYears();
+});
 
 describe('the table of tax years', () => {
   it.each([2018, 2024, 2025])('has $600 for %i (IRC section 6041(a) before Public Law 119-21)', (year) => {
@@ -15,7 +18,11 @@ describe('the table of tax years', () => {
 
   it.each([2017, 2027, 2100])('refuses %i, which it does not have, rather than guess', (year) => {
     expect(() => years.get(year)).toThrow(
-      expect.objectContaining({ code: 'TAX_YEAR_UNKNOWN', details: { taxYear: year } }),
+      expect.objectContaining({
+        code: 'TAX_YEAR_UNKNOWN',
+        message: `The tax year ${year} is not in the table. Add it to the setting TAX_YEARS.`,
+        details: { taxYear: year },
+      }),
     );
   });
 
