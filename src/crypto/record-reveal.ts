@@ -36,8 +36,8 @@ export async function recordReveal(tx: Tx, reveal: Reveal): Promise<void> {
     severity: 'warning',
     category: 'secret_revealed',
     title: `A full ${what} was shown`,
-    message: `Staff ${actor.adminId} was shown the ${what} of ${entityId}: ${reason}`,
-    details: { [entityType === 'payout' ? 'payoutId' : 'formId']: entityId, adminId: actor.adminId },
+    message: `Staff ${actor.adminId} was shown the ${what} of ${entityId}. The alert and the audit log have the reason.`,
+    details: { [entityType === 'payout' ? 'payoutId' : 'formId']: entityId, adminId: actor.adminId, reason },
     // Every one is told, also a second one of the same moment.
     subject: `${entityId}:${randomUUID()}`,
     at,

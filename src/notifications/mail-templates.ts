@@ -152,6 +152,11 @@ function safeLink(value: string): string {
   return url.href;
 }
 
+/** What may be a TIN or an account number, in words that somebody typed: mail is no place for one. */
+const FULL_NUMBER = /\b(?:\d{3}-\d{2}-\d{4}|\d{2}-\d{7}|\d{9,17})\b/g;
+const withoutNumbers = (value: string): string =>
+  value.replace(FULL_NUMBER, (number) => `****${number.slice(-4)}`);
+
 const ISO_TIME = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z)?$/;
 const DAY = new Intl.DateTimeFormat('en-US', { dateStyle: 'long', timeZone: 'UTC' });
 
@@ -175,8 +180,8 @@ function safeValues(name: TemplateName, model: Record<string, string | undefined
     if (value === undefined || (value === '' && optional)) values[field] = '';
     else if (kind.startsWith('link')) values[field] = safeLink(value);
     else {
-      const longest = kind === 'words' ? MAX_WORDS_CHARACTERS : MAX_VALUE_CHARACTERS;
-      values[field] = plainValue(readable(value), longest) || '(empty)';
+      const text = kind === 'words' ? withoutNumbers(value) : readable(value);
+      values[field] = plainValue(text, kind === 'words' ? MAX_WORDS_CHARACTERS : undefined) || '(empty)';
     }
   }
   return values;

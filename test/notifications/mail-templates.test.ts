@@ -158,6 +158,17 @@ describe('templates', () => {
     expect(render('staff-notice', { details: reason }).text).toContain(reason);
   });
 
+  it('shows the last four digits of a number that somebody typed into a reason', () => {
+    const reason =
+      'SSN 123-45-6789, EIN 12-3456789, account 000123456789; sent 2026-11-20, PO-2026-7Q2K9M4X.';
+    const { html, text } = render('manual-review', { reason });
+    for (const form of [html, text]) {
+      expect(form).toContain(
+        'SSN ****6789, EIN ****6789, account ****6789; sent 2026-11-20, PO-2026-7Q2K9M4X.',
+      );
+    }
+  });
+
   it('says days and instants in words', () => {
     const { text } = render('payment-sent', { sentDate: '2026-03-09', expectedArrivalDate: '2026-13-45' });
     expect(text).toContain('March 9, 2026');
