@@ -351,7 +351,12 @@ function exchange(url: string, { method, path, headers, body }: Sent): Promise<G
         );
       },
     );
-    request.on('error', reject);
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      // The server closed a kept connection just as it was taken again: nothing was read of the request.
+      if (error.code === 'ECONNRESET' && request.reusedSocket)
+        exchange(url, { method, path, headers, body }).then(resolvePromise, reject);
+      else reject(error);
+    });
     request.end(body);
   });
 }
