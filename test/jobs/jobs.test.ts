@@ -293,6 +293,23 @@ describe('two instances on one database', () => {
     }
   });
 
+  it('run no slot twice where a clock jumps days ahead and back; until the days have passed, by hand', async () => {
+    const [a, b] = both();
+    await comeUp([a, b]);
+    const at = async (instant: string) => {
+      service.time.setTo(instant);
+      await Promise.all([a.runMissed(), b.runMissed()]);
+    };
+    await at('2026-11-23T02:30:00Z');
+    for (const day of ['20', '21', '22', '23']) await at(`2026-11-${day}T12:00:00Z`);
+    expect((await rows()).map(({ slot }) => slot.toISOString())).toEqual(['2026-11-23T02:00:00.000Z']);
+    service.time.setTo('2026-11-21T12:00:00Z');
+    await a.runNow({ kind: 'service', subject: 'somebody', scopes: [] }, 'report');
+    expect(runs).toHaveLength(2);
+    await at('2026-11-24T02:00:00Z');
+    expect(runs).toHaveLength(3);
+  });
+
   it('run a slot that was missed once, however many were, and late', async () => {
     const [a, b] = both();
     await comeUp([a, b]);
