@@ -91,11 +91,12 @@ async function multiply(sql: postgres.Sql, table: string, copies: number): Promi
     await tx`SET LOCAL session_replication_role = replica`;
     await tx.unsafe(`
       INSERT INTO ${table} OVERRIDING SYSTEM VALUE
-      SELECT (jsonb_populate_record(NULL::${table}, r || jsonb_build_object(${moved}))).*
+      SELECT copied.*
         FROM (SELECT nth, regexp_replace(regexp_replace(to_jsonb(t)::text,
                 '[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})', lpad(to_hex(nth), 8, '0') || '\\1', 'g'),
                 '([A-Z0-9]{2,5}-[0-9]{4}-)[0-9A-Z]{5}([0-9A-Z]{3})\\M', '\\1' || lpad(nth::text, 5, '0') || '\\2', 'g')::jsonb AS r
-                FROM ${table} t, generate_series(1, ${copies}) nth) made
+                FROM ${table} t, generate_series(1, ${copies}) nth OFFSET 0) made,
+             jsonb_populate_record(NULL::${table}, r || jsonb_build_object(${moved})) copied
       ON CONFLICT DO NOTHING`);
   });
 }
