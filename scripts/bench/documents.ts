@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { DocumentRenderer } from '../../src/documents/document-renderer.ts';
 import { renderReceipt } from '../../src/documents/receipt-document.ts';
 import { achReceipt } from '../../test/documents/samples.ts';
@@ -15,14 +15,22 @@ export interface DocumentTimes {
 
 const TOGETHER = 4;
 
-/** Receipts, some at a time: in the service's threads, and as it was on the event loop. */
+/**
+ * Receipts, some at a time: in the service's threads, and as it was on the event loop; and how long the machine lets an
+ * event loop wait that has nothing to do (`idleMs`, 99th percentile), which nobody can be better than.
+ */
 export async function measureDocuments(
   count: number,
-): Promise<{ inThreads: DocumentTimes; onTheLoop: DocumentTimes }> {
+): Promise<{ inThreads: DocumentTimes; onTheLoop: DocumentTimes; idleMs: number }> {
   const renderer = new DocumentRenderer();
   try {
     const inThreads = await measure(count, () => renderer.render({ kind: 'receipt', input: achReceipt }));
-    return { inThreads, onTheLoop: await measure(count, () => renderReceipt(achReceipt)) };
+    const onTheLoop = await measure(count, () => renderReceipt(achReceipt));
+    const idle = monitorEventLoopDelay({ resolution: 1 });
+    idle.enable();
+    await sleep(5000);
+    idle.disable();
+    return { inThreads, onTheLoop, idleMs: idle.percentile(99) / 1e6 };
   } finally {
     await renderer.stop();
   }

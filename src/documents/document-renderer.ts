@@ -7,7 +7,14 @@ import { RenderThread } from './render-thread.ts';
 const ATTEMPTS = 3;
 const MOST_THREADS = 2;
 /** A document takes some 30 ms, a thread's start half a second; a busy machine makes both many times that. */
-const LIMITS = { startMs: 30_000, drawMs: 10_000, memoryMb: 128, mostWaiting: 100 };
+const LIMITS = {
+  // One processor is left to the event loop.
+  threads: Math.max(1, Math.min(MOST_THREADS, availableParallelism() - 1)),
+  startMs: 30_000,
+  drawMs: 10_000,
+  memoryMb: 128,
+  mostWaiting: 100,
+};
 
 /**
  * Draws documents in threads of their own, so that whoever else waits on this process is not kept waiting. Threads start
@@ -19,13 +26,14 @@ export class DocumentRenderer {
   readonly #idle: RenderThread[] = [];
   readonly #busy = new Set<RenderThread>();
   readonly #waiting: (() => void)[] = [];
-  #free = Math.min(MOST_THREADS, availableParallelism());
+  #free: number;
   readonly #orders = new Set<Promise<Buffer>>();
   #isStopping = false;
   #isStopped = false;
 
   constructor(limits: Partial<typeof LIMITS> = {}) {
     this.#limits = { ...LIMITS, ...limits };
+    this.#free = this.#limits.threads;
   }
 
   /** Throws UNAVAILABLE where too many wait or the service stops; an Error when drawing failed, its cause the last fault. */

@@ -74,7 +74,7 @@ describe('documents drawn in threads', () => {
 
 describe('a thread', () => {
   it('that dies concerns the document that it was drawing, and no other', async () => {
-    const renderer = new DocumentRenderer({ memoryMb: 64 });
+    const renderer = new DocumentRenderer({ threads: 2, memoryMb: 64 });
     const [killer, ...others] = await Promise.allSettled([
       renderer.render(enormous),
       renderer.render(receipt),
@@ -100,7 +100,7 @@ describe('a thread', () => {
   });
 
   it('finishes what it draws before it ends, and what waits; nothing new is taken', async () => {
-    const renderer = new DocumentRenderer({ mostWaiting: 1 });
+    const renderer = new DocumentRenderer({ threads: 2, mostWaiting: 1 });
     const drawn = [renderer.render(receipt), renderer.render(receipt), renderer.render(receipt)];
     // Two are drawn and one waits: one more would be too many.
     await expect(renderer.render(receipt)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
