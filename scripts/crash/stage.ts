@@ -36,14 +36,17 @@ export async function setStage(env: Record<string, string>, connections: number)
     ...env,
   };
   const sql = postgres(database.url, { max: connections, onnotice: () => {} });
+  const clear = async () => {
+    endAllServices();
+    await sql.end({ timeout: 1 });
+    await database.discard();
+  };
+  let cleared: Promise<void> | undefined;
   return {
     database,
     sql,
     start: (arm) => ServiceProcess.start(build, all, arm),
-    clear: async () => {
-      endAllServices();
-      await sql.end({ timeout: 1 });
-      await database.discard();
-    },
+    // Whoever presses Ctrl-C ends the lanes too, whose end clears as well.
+    clear: () => (cleared ??= clear()),
   };
 }
