@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DecryptionError, Vault, type Place } from '../../src/crypto/envelope.ts';
+import { gcmDecrypt, gcmEncrypt } from '../../src/crypto/gcm.ts';
 import { createMasterKeys, EnvironmentKeys } from '../../src/crypto/master-keys.ts';
 import { DomainError } from '../../src/kernel/errors.ts';
 import { startKmsServer, type KmsServer } from '../support/kms-server.ts';
@@ -73,6 +74,14 @@ describe('a sealed value', () => {
     }
     for (const envelope of ['', 'v1', 'v1..', `v2.${parts[1]}.${parts[2]}`, `${sealed.envelope}.x`])
       await expect(vault.open({ ...sealed, envelope }, place)).rejects.toThrow(DecryptionError);
+  });
+
+  it('does not open by the beginning of its tag', () => {
+    const [key, data] = [randomBytes(32), Buffer.from('place')];
+    const whole = gcmEncrypt(key, Buffer.alloc(0), data);
+    expect(gcmDecrypt(key, whole, data)).toHaveLength(0);
+    for (const length of [4, 8, 12, 15])
+      expect(() => gcmDecrypt(key, whole.subarray(0, 12 + length), data)).toThrow();
   });
 
   it('is another one every time, under a data key of its own', async () => {
