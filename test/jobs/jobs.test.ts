@@ -396,14 +396,15 @@ describe('two instances on one database', () => {
       return new Promise((resolve) => signal.addEventListener('abort', () => resolve()));
     };
     service.time.setTo('2026-11-21T02:00:00Z');
-    const paused = a.runMissed();
+    // Wanted from the start: it may find out while the other one still runs.
+    const paused = expect(a.runMissed()).rejects.toThrow('taken for dead');
     await expect.poll(() => runs).toEqual(['a']);
     // As if the whole process had been stopped for longer than its lease.
     await service.sql`UPDATE job_runs SET lease_until = now() - interval '1 second'`;
     work = async () => {};
     await b.runMissed();
     expect(runs).toEqual(['a', 'b']);
-    await expect(paused).rejects.toThrow('taken for dead');
+    await paused;
     expect(told?.aborted).toBe(true);
     expect((await rows()).map(({ status, result }) => [status, result])).toEqual([
       ['succeeded', { by: 'b' }],
