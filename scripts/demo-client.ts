@@ -1,10 +1,29 @@
 /** A caller of the service over HTTP, who prints what they do. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DEMO_PASSWORD } from '../src/demo/people.ts';
 
 export type Json = Record<string, unknown>;
 
 /** A request that did not end as the demo needs it. */
 export class DemoError extends Error {}
+
+const START_LIMIT_MS = 120_000;
+const LOOK_EVERY_MS = 500;
+
+/** Waits for a service that has only just been started. Throws DemoError where there is none. */
+export async function untilUp(url: string): Promise<void> {
+  const giveUpAt = performance.now() + START_LIMIT_MS;
+  for (let told = false; ; told = true) {
+    const answer = await fetch(`${url}/health`).catch(() => {
+      throw new DemoError(`No service answers at ${url}. Start one with npm start, or set DEMO_URL.`);
+    });
+    if (answer.status !== 503) return;
+    if (performance.now() > giveUpAt)
+      throw new DemoError(`The service at ${url} does not come up: ${await answer.text()}`);
+    if (!told) process.stdout.write(`The service at ${url} is not up yet. Waiting for it …\n`);
+    await sleep(LOOK_EVERY_MS);
+  }
+}
 
 export class DemoClient {
   readonly #url: string;
@@ -24,8 +43,6 @@ export class DemoClient {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ email, password: DEMO_PASSWORD }),
-    }).catch(() => {
-      throw new DemoError(`No service answers at ${url}. Start one with npm start, or set DEMO_URL.`);
     });
     const body = (await answer.json()) as { user?: { id: string } };
     const token = answer.headers.get('set-auth-token');

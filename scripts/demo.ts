@@ -3,7 +3,7 @@
  * the year after.
  */
 import { config as readDotenv } from 'dotenv';
-import { DemoClient, DemoError } from './demo-client.ts';
+import { DemoClient, DemoError, untilUp } from './demo-client.ts';
 import { approvedPayout, bankInfo, nextWinner, OUTPUT, pay, print, winAndBePaid } from './demo/steps.ts';
 import { runYear, serviceDay } from './demo/year.ts';
 
@@ -11,6 +11,7 @@ readDotenv({ quiet: true });
 const url = process.env['DEMO_URL'] ?? `http://localhost:${process.env['PORT'] ?? '3002'}`;
 
 async function main(): Promise<void> {
+  await untilUp(url);
   const [admin, admin2, finance, finance2] = await Promise.all(
     ['admin', 'admin2', 'finance', 'finance2'].map((name) => DemoClient.signIn(url, `${name}@example.com`)),
   );

@@ -1,4 +1,4 @@
-import type { RequestListener, Server, ServerResponse } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +20,7 @@ import { seedDemo } from './demo/seed.ts';
 import { Health } from './http/health.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { Metrics } from './http/metrics.ts';
+import { answerStarting } from './http/starting.ts';
 import { Stopping } from './http/stopping.ts';
 import { MovableClock } from './kernel/clock.ts';
 import { armCrashPoint } from './kernel/crash-points.ts';
@@ -73,14 +74,13 @@ async function bringUp(
     const { startTracing } = await import('./tracing.ts');
     undo.push(startTracing(config.tracesUrl, SERVICE_VERSION));
   }
-  const { server, port, open } = await listen(config);
+  const { server, port, publicUrl, open } = await listen(config);
   const stopping = new Stopping(server);
   undo.push(() => stopping.finish(0));
   const connections = await openDatabases(config, undo);
   const { database } = connections;
   const redis = await openRedis(config, logger, undo);
   const replica = await openReplica(config, database, logger, undo);
-  const publicUrl = config.auth.url ?? `http://localhost:${port}`;
   const clock = new MovableClock();
   const services = createServices({
     config,
@@ -166,9 +166,10 @@ async function drain(parts: {
 /** Takes the port first: a taken one is told before anything is started. Until all is up it answers 503. */
 async function listen(
   config: Config,
-): Promise<{ server: Server; port: number; open: (app: RequestListener) => void }> {
-  const starting = (_request: unknown, response: ServerResponse) =>
-    response.writeHead(503, { 'retry-after': '2' }).end();
+): Promise<{ server: Server; port: number; publicUrl: string; open: (app: RequestListener) => void }> {
+  const portOf = () => (server.address() as AddressInfo).port;
+  const urlOf = () => config.auth.url ?? `http://localhost:${portOf()}`;
+  const starting = answerStarting(urlOf);
   const server = createHttpServer(starting);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
@@ -185,7 +186,7 @@ async function listen(
     server.listen(config.port, config.host, resolve);
   });
   const open = (app: RequestListener) => server.off('request', starting).on('request', app);
-  return { server, port: (server.address() as AddressInfo).port, open };
+  return { server, port: portOf(), publicUrl: urlOf(), open };
 }
 
 /** Returns what ends it. */
