@@ -1,7 +1,7 @@
 import type { taxForms } from '../db/schema/index.ts';
 import { newFormId } from '../kernel/ids.ts';
 import { decimalFromCents, dollars } from '../kernel/money.ts';
-import type { Recipient, YearIncome } from './tax-store.ts';
+import type { Recipient, YearIncome } from './year-store.ts';
 
 /** The row of a new 1099-MISC: the year's income, and whom it is for at this moment. */
 export function form1099Row(facts: {

@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { taxIssuePayees, taxIssueRuns, type IssuingActor } from '../db/schema/index.ts';
-import { hasLive1099, needsFormOf, paidIn } from './tax-store.ts';
+import { hasLive1099, needsFormOf, paidIn } from './year-store.ts';
 import type { TaxYear } from './tax-years-rules.ts';
 
 export type IssueRunRow = typeof taxIssueRuns.$inferSelect;

@@ -11,21 +11,23 @@ import {
   findW9,
   findW9Behind,
   insertForm,
-  listIncomeToReport,
-  listLive1099s,
   lockForm,
   lockFormsOf,
   moveForm,
+  type TaxFormRow,
+} from './tax-store.ts';
+import {
+  listIncomeToReport,
+  listLive1099s,
   readRecipients,
   readTinTypes,
   readYearIncome,
   sumYear,
   type PeoplePage,
   type Recipient,
-  type TaxFormRow,
   type YearIncome,
   type YearTotals,
-} from './tax-store.ts';
+} from './year-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
 import type { TinType } from './w9-rules.ts';
 import type { IssueProgress, YearEndIssuing } from './year-end-issuing.ts';

@@ -13,10 +13,10 @@ import {
   findForm,
   keepDocument,
   listForms,
-  readTinTypes,
   type TaxFormFilter,
   type TaxFormRow,
 } from './tax-store.ts';
+import { readTinTypes } from './year-store.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 
 /** Who pays, as 1099s name it. `address` is one line, its parts joined by commas. */

@@ -9,7 +9,8 @@ import { DEFAULT_PAGE, decodeCursor, invalidCursor, pageOf } from '../kernel/pag
 import { staffMay } from '../kernel/permissions.ts';
 import type { Form1099, TaxComplianceService } from './tax-compliance.ts';
 import type { Payer } from './tax-papers.ts';
-import { findForms, type YearTotals } from './tax-store.ts';
+import { findForms } from './tax-store.ts';
+import { type YearTotals } from './year-store.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 import type { W9Safe } from './w9-safe.ts';
 import { readLiabilities } from './withholding-store.ts';

@@ -16,7 +16,8 @@ import {
   takePayees,
   type IssueRunRow,
 } from './issue-run-store.ts';
-import { insertForms, listLive1099sOf, lockFormsOfAll, readRecipients, readYearIncome } from './tax-store.ts';
+import { insertForms, lockFormsOfAll } from './tax-store.ts';
+import { listLive1099sOf, readRecipients, readYearIncome } from './year-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
 
 /** How far the issuing of a year is. */
