@@ -5,7 +5,7 @@ import type { EmbeddedServer } from '../../src/db/embedded-server.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { TaxYears } from '../../src/tax/tax-years-rules.ts';
 import { YearEndIssuing } from '../../src/tax/year-end-issuing.ts';
-import { insertPayouts, insertPeople } from '../../test/support/paid-years.ts';
+import { insertPaidYear } from '../../test/support/paid-years.ts';
 import { keptDatabase } from './data.ts';
 
 export interface IssuingTimes {
@@ -17,7 +17,6 @@ export interface IssuingTimes {
 }
 
 const YEAR = 2025;
-const CHUNK = 5000;
 const ONE_BY_ONE_MS = 10_000;
 
 /** The year's 1099s of so many payees, in the service's steps, against one by one for ten seconds. */
@@ -67,21 +66,7 @@ export async function measureIssuing(server: EmbeddedServer, payees: number): Pr
 async function fill(url: string, payees: number): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   try {
-    for (let from = 0; from < payees; from += CHUNK) {
-      const people = await insertPeople(sql, Math.min(CHUNK, payees - from));
-      const payouts = people.map((userId, index) => ({
-        userId,
-        grossCents: 10_000_000,
-        attempts: [
-          {
-            sentDate: `${YEAR}-0${(index % 9) + 1}-15`,
-            withheldCents: index % 5 === 0 ? 2_400_000 : 0,
-            status: 'completed' as const,
-          },
-        ],
-      }));
-      await insertPayouts(sql, payouts, from + 1);
-    }
+    await insertPaidYear(sql, YEAR, payees);
     await sql.unsafe('VACUUM ANALYZE');
   } finally {
     await sql.end();

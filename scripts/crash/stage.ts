@@ -13,28 +13,30 @@ export interface Stage {
   clear: () => Promise<void>;
 }
 
-/** The services get secrets that nobody keeps, no limits, and what `env` adds. `connections` are those of `sql`. */
+/** The settings of a service on that database: secrets that nobody keeps, and no limits. */
+export const settingsFor = (databaseUrl: string, folder: string): Record<string, string> => ({
+  PATH: process.env['PATH'] ?? '',
+  NODE_ENV: 'test',
+  DATABASE_URL: databaseUrl,
+  DATA_DIR: folder,
+  HOST: '127.0.0.1',
+  PORT: '0',
+  LOG_LEVEL: 'error',
+  JWT_SECRET: randomBytes(32).toString('hex'),
+  BETTER_AUTH_SECRET: randomBytes(32).toString('hex'),
+  ENCRYPTION_KEY: randomBytes(32).toString('base64'),
+  BUSINESS_LAUNCH_DATE: '2024-01-01',
+  STEP_UP_MINUTES: '0',
+  ...Object.fromEntries(
+    ['MEMBER', 'STAFF', 'APPROVALS', 'ADDRESS', 'SIGN_IN'].map((who) => [`RATE_LIMIT_${who}`, '0']),
+  ),
+});
+
+/** The services get `settingsFor` it, and what `env` adds. `connections` are those of `sql`. */
 export async function setStage(env: Record<string, string>, connections: number): Promise<Stage> {
   const database = await CrashDatabase.start();
   const build = await buildService(database.folder);
-  const all = {
-    PATH: process.env['PATH'] ?? '',
-    NODE_ENV: 'test',
-    DATABASE_URL: database.url,
-    DATA_DIR: database.folder,
-    HOST: '127.0.0.1',
-    PORT: '0',
-    LOG_LEVEL: 'error',
-    JWT_SECRET: randomBytes(32).toString('hex'),
-    BETTER_AUTH_SECRET: randomBytes(32).toString('hex'),
-    ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-    BUSINESS_LAUNCH_DATE: '2024-01-01',
-    STEP_UP_MINUTES: '0',
-    ...Object.fromEntries(
-      ['MEMBER', 'STAFF', 'APPROVALS', 'ADDRESS', 'SIGN_IN'].map((who) => [`RATE_LIMIT_${who}`, '0']),
-    ),
-    ...env,
-  };
+  const all = { ...settingsFor(database.url, database.folder), ...env };
   const sql = postgres(database.url, { max: connections, onnotice: () => {} });
   const clear = async () => {
     endAllServices();

@@ -10,7 +10,7 @@ import { staffMay } from '../kernel/permissions.ts';
 import type { Form1099, TaxComplianceService } from './tax-compliance.ts';
 import type { Payer } from './tax-papers.ts';
 import { findForms } from './tax-store.ts';
-import { type YearTotals } from './year-store.ts';
+import type { YearTotals } from './year-store.ts';
 import { formattedTin, truncatedTin, type TinType } from './w9-rules.ts';
 import type { W9Safe } from './w9-safe.ts';
 import { readLiabilities } from './withholding-store.ts';

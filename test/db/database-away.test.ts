@@ -1,9 +1,8 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { setTimeout as sleep } from 'node:timers/promises';
 import certificateForTests from 'smtp-server/lib/tls-options.js';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { Database } from '../../src/db/client.ts';
 import { DatabaseWatch } from '../../src/db/database-watch.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
@@ -49,14 +48,6 @@ afterEach(async () => {
   await new Promise((resolve) => wire.close(resolve));
 });
 
-async function until(isSo: () => boolean, limitMs: number): Promise<void> {
-  const deadline = performance.now() + limitMs;
-  while (!isSo()) {
-    if (performance.now() > deadline) throw new Error('It did not come to this.');
-    await sleep(20);
-  }
-}
-
 describe.each([
   ['plain', false],
   ['TLS', true],
@@ -76,7 +67,7 @@ describe.each([
     await expect(database.sql`SELECT 2`).rejects.toThrow();
     expect(performance.now() - startedAt).toBeLessThan(15_000);
     // New connections go through: the way is there again.
-    await until(() => watch.isUp, 15_000);
+    await vi.waitUntil(() => watch.isUp, { timeout: 15_000, interval: 20 });
     expect(await database.sql`SELECT 3 AS three`).toEqual([{ three: 3 }]);
     expect(database.load.connections).toBeLessThanOrEqual(2);
     expect(database.load.transactions).toBe(0);
@@ -100,8 +91,8 @@ it('one that is gone is known within seconds, and known to be back', async () =>
     wire.close(() => resolve());
     for (const [near] of pairs) near.destroy();
   });
-  await until(() => !watch.isUp, 15_000);
+  await vi.waitUntil(() => !watch.isUp, { timeout: 15_000, interval: 20 });
   await new Promise<void>((resolve) => wire.listen(port, '127.0.0.1', resolve));
-  await until(() => watch.isUp, 15_000);
+  await vi.waitUntil(() => watch.isUp, { timeout: 15_000, interval: 20 });
   expect(await database.sql`SELECT 1 AS one`).toEqual([{ one: 1 }]);
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Agent, request as call, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -80,8 +81,9 @@ it('a request that runs is answered, asked to leave, and a silent connection clo
   const stopping = new Stopping(server);
   const silent = connect(port, '127.0.0.1');
   const silentEnded = new Promise((resolve) => silent.resume().once('close', resolve));
+  const came = once(server, 'request');
   const answer = fetch(`http://127.0.0.1:${port}/`);
-  await sleep(50);
+  await came;
   await stopping.finish(5000);
   const { status, headers } = await answer;
   expect([status, headers.get('connection')]).toEqual([200, 'close']);
@@ -90,9 +92,10 @@ it('a request that runs is answered, asked to leave, and a silent connection clo
 
 it('what takes longer than it has is cut off', async () => {
   const { server, port } = await startServer(() => 5000);
-  const answer = fetch(`http://127.0.0.1:${port}/`);
   const stopping = new Stopping(server);
-  await sleep(50);
+  const came = once(server, 'request');
+  const answer = fetch(`http://127.0.0.1:${port}/`);
+  await came;
   const startedAt = performance.now();
   await Promise.all([stopping.finish(300), expect(answer).rejects.toThrow()]);
   expect(performance.now() - startedAt).toBeLessThan(2000);

@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { connectRedis } from '../../src/db/redis.ts';
 import { RedisJobElection } from '../../src/jobs/job-election.ts';
@@ -78,9 +77,9 @@ it('Redis elects one instance for each slot, and where it is away the row in the
     stdio: 'ignore',
   });
   const url = `redis://127.0.0.1:${port}`;
-  await sleep(500);
   const connections = await Promise.all([1, 2, 3, 4, 5].map(() => connectRedis(url, silentLogger)));
   try {
+    await expect.poll(() => connections.every(({ status }) => status === 'ready')).toBe(true);
     const elections = connections.map((redis) => new RedisJobElection(redis, silentLogger));
     for (const hour of ['02', '03']) {
       const slot = new Date(`2026-11-21T${hour}:00:00Z`);
@@ -88,7 +87,7 @@ it('Redis elects one instance for each slot, and where it is away the row in the
       expect(elected.filter(Boolean)).toHaveLength(1);
     }
     server.kill('SIGKILL');
-    await sleep(200);
+    await expect.poll(() => connections.some(({ status }) => status === 'ready')).toBe(false);
     const alone = await Promise.all(elections.map((each) => each.isElected('report', new Date())));
     expect(alone).toEqual([true, true, true, true, true]);
   } finally {

@@ -3,7 +3,7 @@
  * one database behind a balancer while the migration is made, while it is taken back, and when it is made again.
  */
 import { execFile } from 'node:child_process';
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +14,7 @@ import { insist } from '../../scripts/crash/client.ts';
 import { LIVES, type Course } from '../../scripts/crash/lives.ts';
 import { People, type Person, type StaffName } from '../../scripts/crash/people.ts';
 import { buildService, endAllServices, ServiceProcess } from '../../scripts/crash/service-processes.ts';
+import { settingsFor } from '../../scripts/crash/stage.ts';
 import { RoundRobin } from '../../scripts/cluster/round-robin.ts';
 import { withThrowawayServer } from '../../scripts/throwaway-server.ts';
 import { AuditLogger } from '../../src/audit/audit-logger.ts';
@@ -67,22 +68,7 @@ it(
     withThrowawayServer(async ({ url: clusterUrl, folder }) => {
       await createDatabase(clusterUrl, 'two_versions');
       const databaseOfBoth = databaseUrl(clusterUrl, 'two_versions');
-      const env = {
-        PATH: process.env['PATH'] ?? '',
-        NODE_ENV: 'test',
-        DATABASE_URL: databaseOfBoth,
-        DATABASE_POOL_SIZE: '5',
-        DATA_DIR: folder,
-        PORT: '0',
-        LOG_LEVEL: 'error',
-        JWT_SECRET: randomBytes(32).toString('hex'),
-        BETTER_AUTH_SECRET: randomBytes(32).toString('hex'),
-        ENCRYPTION_KEY: randomBytes(32).toString('base64'),
-        BUSINESS_LAUNCH_DATE: '2024-01-01',
-        STEP_UP_MINUTES: '0',
-        RATE_LIMIT_SIGN_IN: '0',
-        RATE_LIMIT_APPROVALS: '0',
-      };
+      const env = { ...settingsFor(databaseOfBoth, folder), DATABASE_POOL_SIZE: '5' };
       const oldBuild = await build(join(folder, 'old'), await versionBefore(join(folder, 'old-source')));
       const newBuild = await build(join(folder, 'new'));
       const balancer = new RoundRobin(100);

@@ -31,6 +31,27 @@ export async function insertPeople(sql: postgres.Sql, count: number): Promise<st
   return ids;
 }
 
+const CHUNK = 5_000;
+
+/** A year in which so many people were paid $100,000 each; of every fifth 24% was withheld. */
+export async function insertPaidYear(sql: postgres.Sql, year: number, payees: number): Promise<void> {
+  for (let from = 0; from < payees; from += CHUNK) {
+    const people = await insertPeople(sql, Math.min(CHUNK, payees - from));
+    const payouts = people.map((userId, index) => ({
+      userId,
+      grossCents: 10_000_000,
+      attempts: [
+        {
+          sentDate: `${year}-0${(index % 9) + 1}-15`,
+          withheldCents: index % 5 === 0 ? 2_400_000 : 0,
+          status: 'completed' as const,
+        },
+      ],
+    }));
+    await insertPayouts(sql, payouts, from + 1);
+  }
+}
+
 /** Returns the payouts' ids. `from` numbers the first; payouts that are there must have others. */
 export async function insertPayouts(
   sql: postgres.Sql,
