@@ -1,6 +1,6 @@
 /** The only reader of the environment: turns it into one frozen, validated Config, or reports every fault at once. */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { environmentSchema, type Environment } from './config/environment.ts';
@@ -61,7 +61,7 @@ function keptSecrets(dataDirectory: string): Secrets {
   try {
     return read();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+    if (!['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) {
       throw new ConfigError([`${file} cannot be read: mend it, or delete it together with the data folder`]);
     }
   }
@@ -72,13 +72,23 @@ function keptSecrets(dataDirectory: string): Secrets {
     ENCRYPTION_KEY: random(),
     DATABASE_PASSWORD: randomBytes(24).toString('hex'),
   };
-  mkdirSync(dataDirectory, { recursive: true });
+  // Written aside and given its name whole: of instances that start at once, the first wins and the others read all of it.
+  const aside = `${file}.${randomUUID()}`;
   try {
-    // 'wx': of two instances that start at once, the first to write wins and the other reads.
-    writeFileSync(file, JSON.stringify(made, null, 2), { mode: 0o600, flag: 'wx' });
+    mkdirSync(dataDirectory, { recursive: true });
+    writeFileSync(aside, JSON.stringify(made, null, 2), { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError([`${dataDirectory} takes no files (${code}): make it writable, or set DATA_DIR`]);
+  }
+  try {
+    linkSync(aside, file);
     return made;
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     return read();
+  } finally {
+    rmSync(aside);
   }
 }
 

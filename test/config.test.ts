@@ -1,9 +1,11 @@
 import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext, TLSSocket } from 'node:tls';
+import { Worker } from 'node:worker_threads';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { ConfigError, loadConfig, SETTING_NAMES } from '../src/config.ts';
@@ -113,6 +115,31 @@ describe('without any setting', () => {
     writeFileSync(file, 'not JSON');
     expect(faultsOf({})).toEqual([expect.stringContaining(file)]);
     expect(readFileSync(file, 'utf8')).toBe('not JSON');
+  });
+
+  it('a data folder that takes no files is told', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    expect(faultsOf({ DATA_DIR: join(file, 'data') })).toEqual([expect.stringContaining('set DATA_DIR')]);
+  });
+
+  it('instances that start in the same moment agree about the secrets', { timeout: 60_000 }, async () => {
+    const together = 2;
+    const folders = Array.from({ length: 100 }, (_, nth) => join(folder, String(nth)));
+    const gate = new SharedArrayBuffer(4 * folders.length);
+    const found = await Promise.all(
+      Array.from({ length: together }, async () => {
+        const workerData = { folders, together, gate };
+        const [secrets] = (await once(
+          new Worker(new URL('support/secrets-race.mjs', import.meta.url), { workerData }),
+          'message',
+        )) as [string[]];
+        return secrets;
+      }),
+    );
+    for (const other of found) expect(other).toEqual(found[0]);
+    expect(new Set(found[0]).size).toBe(folders.length);
+    for (const one of folders) expect(readdirSync(one)).toEqual(['secrets.json']);
   });
 
   it('what is blank counts as missing', () => {
