@@ -11,6 +11,7 @@ import {
   findLastVerification,
   insertVerification,
   listEntries,
+  placeOf,
   readChainLinks,
   subjectExists,
   type AuditFilter,
@@ -72,7 +73,7 @@ export class AuditLogger {
   ): Promise<Page<AuditEntryView>> {
     const limit = query.limit ?? DEFAULT_PAGE;
     const rows = await listEntries(reader, { ...query, limit });
-    return pageOf(rows, limit, ({ sequence }) => [sequence], viewEntry);
+    return pageOf(rows, limit, placeOf, viewEntry);
   }
 
   /** Every matching entry, newest first, read page by page as it is taken. The export itself is audited. */

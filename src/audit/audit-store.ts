@@ -9,7 +9,7 @@ import {
 } from '../db/schema/index.ts';
 import type { ChainLink } from './chain-walk.ts';
 import { FORM_ID_PATTERN, PAYOUT_ID_PATTERN } from '../kernel/ids.ts';
-import { decodeCursor, invalidCursor } from '../kernel/paging.ts';
+import { cursorInstant, decodeCursor, invalidCursor } from '../kernel/paging.ts';
 
 export type AuditRow = typeof userAuditLogs.$inferSelect;
 export type VerificationRow = typeof auditVerifications.$inferSelect;
@@ -39,20 +39,23 @@ export async function listEntries(reader: Reader, filter: AuditFilter): Promise<
     userId === undefined ? undefined : eq(userAuditLogs.userId, userId),
     from && gte(userAuditLogs.createdAt, from),
     to && lt(userAuditLogs.createdAt, to),
-    cursor === undefined ? undefined : lt(userAuditLogs.sequence, sequenceIn(cursor)),
+    cursor === undefined ? undefined : isBefore(cursor),
   ];
   return reader
     .select()
     .from(userAuditLogs)
     .where(and(...conditions))
-    .orderBy(desc(userAuditLogs.sequence))
+    .orderBy(desc(userAuditLogs.createdAt), desc(userAuditLogs.sequence))
     .limit(filter.limit + 1);
 }
 
-function sequenceIn(cursor: string): number {
-  const [sequence] = decodeCursor(cursor, 1);
-  if (typeof sequence === 'number' && Number.isSafeInteger(sequence)) return sequence;
-  throw invalidCursor();
+/** By time first: so a page of some month years ago is found by its index, where by number it would be walked to. */
+export const placeOf = ({ createdAt, sequence }: AuditRow) => [createdAt.toISOString(), sequence] as const;
+
+function isBefore(cursor: string): SQL {
+  const [time, sequence] = decodeCursor(cursor, 2);
+  if (!Number.isSafeInteger(sequence)) throw invalidCursor();
+  return sql`(${userAuditLogs.createdAt}, ${userAuditLogs.sequence}) < (${cursorInstant(time).toISOString()}::timestamptz, ${sequence}::bigint)`;
 }
 
 /** Where the walk over all chains stands. */

@@ -391,17 +391,28 @@ describe('the search', () => {
       cursor = body.nextCursor === null ? '' : `&cursor=${body.nextCursor}`;
     } while (cursor !== '');
     expect(pages).toEqual(all);
+
+    // Written last, by an instance whose clock is behind.
+    cast.service.time.setTo('2026-12-01T12:00:00Z');
+    expectOk(await cast.finance.post(`/api/payouts/${story.payoutId}/notes`, { note: 'Written late.' }));
+    cast.service.time.setTo('2026-12-02T08:00:00Z');
+    const [newest, late, ...rest] = await log(id);
+    expect([newest, ...rest]).toEqual(all);
+    expect(late).toMatchObject({ action: 'noted', createdAt: '2026-12-01T12:00:00.000Z' });
+    expect((await actions('&to=2026-12-02T00:00:00Z'))[0]).toBe('noted');
   });
 
   it('refuses what it does not know, and whoever is no staff', async () => {
-    const forged = Buffer.from('["x"]').toString('base64url');
+    const cursorOf = (key: unknown[]) => Buffer.from(JSON.stringify(key)).toString('base64url');
     for (const query of [
       'colour=red',
       'adminId=one',
       'userId=1',
       'from=yesterday',
       'limit=0',
-      `cursor=${forged}`,
+      `cursor=${cursorOf(['x'])}`,
+      `cursor=${cursorOf(['yesterday', 1])}`,
+      `cursor=${cursorOf(['2026-12-01T08:00:00Z', 0.5])}`,
     ]) {
       expect([query, (await cast.viewer.get(`/api/reports/audit-log?${query}`)).status]).toEqual([
         query,

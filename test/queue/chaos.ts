@@ -91,7 +91,7 @@ async function countDrifted(sql: postgres.Sql): Promise<number> {
   return row?.count ?? 1;
 }
 
-/** Revenue, counts and days against the tables, by none of the service's code. */
+/** Revenue, counts, days and who stands ahead against the tables, by none of the service's code. */
 async function countWrongTotals(sql: postgres.Sql): Promise<number> {
   const [row] = await sql<{ wrong: number }[]>`
     SELECT ((SELECT revenue FROM queue_totals) IS DISTINCT FROM
@@ -101,6 +101,9 @@ async function countWrongTotals(sql: postgres.Sql): Promise<number> {
          + ((SELECT (live_payouts, live_gross) FROM queue_totals) IS DISTINCT FROM
               (SELECT (count(*), coalesce(sum(amount), 0)) FROM payout_management
                 WHERE status NOT IN ('rejected', 'cancelled')))::integer
+         + ((SELECT ahead FROM queue_totals) IS DISTINCT FROM
+              (SELECT coalesce(min(queue_position) FILTER (WHERE is_eligible AND NOT has_received_payout), 1) - 1
+                 FROM plain_queue_view))::integer
          + (SELECT count(*)::integer FROM (
               SELECT (tenure_start_date AT TIME ZONE 'UTC')::date AS day, count(*) AS members,
                      count(*) FILTER (WHERE is_eligible AND NOT has_received_payout) AS candidates

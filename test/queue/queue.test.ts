@@ -260,6 +260,32 @@ describe('the queue', () => {
     expect(await alerts()).toEqual([]);
   });
 
+  it('knows who stands ahead of its first candidate, whoever wins or loses a payout', async () => {
+    const pages = async () => {
+      const [first] = await scene.queue.candidates({ limit: 1 });
+      const [plain] = await scene.sql<{ id: string; position: string }[]>`
+        SELECT user_id AS id, queue_position AS position FROM plain_queue_view
+         WHERE is_eligible AND NOT has_received_payout ORDER BY queue_position LIMIT 1`;
+      expect([first?.userId, first?.queuePosition]).toEqual([plain?.id, Number(plain?.position)]);
+      await scene.expectExact();
+      return first?.queuePosition ?? 0;
+    };
+    const before = await pages();
+    const [payout] = await scene.sql<{ id: string }[]>`
+      INSERT INTO payout_management (payout_id, user_id, queue_position, amount, status, retention_fee, net_amount,
+          eligibility_check, initiated_by, funding_tranche, tenure_number, required_approvals, created_at, updated_at)
+        SELECT 'PO-2028-00000001', m.user_id, 1, 100000, 'pending_approval', 300, 99700, '{}',
+               (SELECT max(id) FROM admin_users), 5000, m.tenure_number, 2, now(), now()
+          FROM queue_members m WHERE m.is_candidate ORDER BY m.tenure_start, m.user_id LIMIT 1 RETURNING id`;
+    expect(await pages()).toBeGreaterThan(before);
+    await scene.sql`UPDATE payout_management SET status = 'cancelled', version = 2 WHERE id = ${payout?.id ?? ''}`;
+    expect(await pages()).toBe(before);
+    await scene.sql`UPDATE queue_totals SET ahead = ahead + 1`;
+    expect(await scene.queue.checkAndMend()).toMatchObject({ isExact: false, wrongSums: ['ahead'] });
+    expect(await pages()).toBe(before);
+    await scene.queue.checkAndMend();
+  });
+
   it('is compared with the tables before a decision where their triggers are off, or the table is another one', async () => {
     const userId = await scene.userNamed(10);
     const paid = () => scene.decide(async (queue) => (await queue.find([userId]))[0]?.totalPayments ?? 0);
@@ -314,6 +340,55 @@ describe('the queue', () => {
     expect(await scene.queue.candidates({ limit: 5 })).toHaveLength(1);
     await scene.expectExact();
   });
+});
+
+it('a fold that began with few members looks each of many up by index', async () => {
+  const name = `payout_grown_${process.pid}_${randomBytes(4).toString('hex')}`;
+  await createDatabase(clusterUrl, name, inject('templateDatabase'));
+  // One connection, as plans are kept by each.
+  const sql = postgres(databaseUrl(clusterUrl, name), { max: 1, onnotice: () => {} });
+  const members = 2000;
+  const grow = async (from: number, to: number) => {
+    await sql.unsafe(`
+      WITH people AS (INSERT INTO users (email) SELECT 'g' || n || '@example.com' FROM generate_series(${from}, ${to}) n RETURNING id),
+           subscribed AS (INSERT INTO user_subscriptions (user_id, status) SELECT id, 'active' FROM people)
+      INSERT INTO user_payments (user_id, amount, status) SELECT id, 100000, 'succeeded' FROM people, generate_series(1, 3)`);
+    await sql.begin(async (tx) => {
+      await tx`SET LOCAL session_replication_role = replica`;
+      await tx.unsafe(`
+        INSERT INTO payout_management (payout_id, user_id, queue_position, amount, status, retention_fee, net_amount,
+            eligibility_check, initiated_by, funding_tranche, tenure_number, required_approvals, created_at, updated_at)
+          SELECT 'PO-2026-' || lpad(n::text, 8, '0'), u.id, 1, 100000, 'pending_approval', 300, 99700, '{}', 1, n, 0, 2, now(), now()
+            FROM generate_series(${from}, ${to}) n JOIN users u ON u.email = 'g' || n || '@example.com' WHERE n % 4 = 1`);
+    });
+  };
+  const scanned = async () => {
+    const [row] = await sql<{ rows: number }[]>`
+      SELECT sum(pg_stat_get_tuples_returned(oid))::integer AS rows FROM pg_class
+       WHERE relname IN ('users', 'user_payments', 'user_subscriptions', 'queue_members', 'payout_management', 'membership_removals')`;
+    return row?.rows ?? 0;
+  };
+  try {
+    await sql.unsafe(
+      `ALTER TABLE user_payments SET (autovacuum_enabled = off); ALTER TABLE payout_management SET (autovacuum_enabled = off)`,
+    );
+    await grow(1, 1);
+    await sql`ANALYZE`;
+    await sql`SELECT queue_fold()`;
+    await grow(2, members);
+    await sql`SELECT pg_stat_force_next_flush()`;
+    const before = await scanned();
+    await sql`SELECT queue_fold()`;
+    await sql`SELECT pg_stat_force_next_flush()`;
+    expect((await scanned()) - before).toBe(0);
+    expect((await sql`SELECT members, live_payouts FROM queue_totals`)[0]).toEqual({
+      members: String(members),
+      live_payouts: String(members / 4),
+    });
+  } finally {
+    await sql.end();
+    await dropDatabase(clusterUrl, name);
+  }
 });
 
 describe('without the right to put triggers on the main app’s tables', () => {

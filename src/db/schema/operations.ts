@@ -44,9 +44,9 @@ export const userAuditLogs = pgTable(
     uniqueIndex('user_audit_logs_sequence').on(table.sequence),
     uniqueIndex('user_audit_logs_chain').on(table.entityType, table.entityId, table.chainIndex),
     index('user_audit_logs_user_id_idx').on(table.userId, table.sequence),
-    index('user_audit_logs_admin_id_idx').on(table.adminId, table.sequence),
-    index('user_audit_logs_action_idx').on(table.action, table.sequence),
-    index('user_audit_logs_created_at_idx').on(table.createdAt),
+    index('user_audit_logs_admin_id_time_idx').on(table.adminId, table.createdAt, table.sequence),
+    index('user_audit_logs_action_time_idx').on(table.action, table.createdAt, table.sequence),
+    index('user_audit_logs_time_idx').on(table.createdAt, table.sequence),
     index('user_audit_logs_entity_id_idx').on(table.entityId, table.sequence),
   ],
 );
