@@ -152,6 +152,7 @@ export function createServices(parts: Parts) {
   const jobs = new JobRunner({
     database,
     clock,
+    machineClock: systemClock,
     logger,
     election: parts.redis ? new RedisJobElection(parts.redis, logger) : undefined,
     jobs: jobTable({

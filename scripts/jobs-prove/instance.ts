@@ -4,6 +4,7 @@ import { sql } from 'drizzle-orm';
 import { Database } from '../../src/db/client.ts';
 import { JobRunner } from '../../src/jobs/job-runner.ts';
 import type { Job } from '../../src/jobs/job-table.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
 
 export const START_MS = Date.parse('2027-01-01T00:00:00Z');
@@ -75,13 +76,11 @@ export function runInstance(): void {
     role: 'payout_service',
   });
   // On its schedule from a moment at which no instance's clock has come to the first slot.
-  const runner = new JobRunner({
-    database,
-    clock,
-    logger: silentLogger,
-    jobs: jobs(database),
-    leaseMs: LEASE_MS,
-  });
+  // The proof's time is none that the database knows: only what the service does about different clocks is tried.
+  const runner = new JobRunner(
+    { database, clock, machineClock: systemClock, logger: silentLogger, jobs: jobs(database) },
+    LEASE_MS,
+  );
   let isLooking = false;
   const look = async () => {
     if (isLooking) return;

@@ -49,6 +49,7 @@ type End = { status: 'succeeded'; result: Record<string, unknown> } | { status: 
 export class JobRunner {
   readonly #database: Database;
   readonly #clock: Clock;
+  readonly #machineClock: Clock;
   readonly #logger: Logger;
   readonly #jobs: readonly Job[];
   readonly #election: JobElection | undefined;
@@ -60,20 +61,26 @@ export class JobRunner {
   readonly #running = new Set<Promise<unknown>>();
   readonly #leases = new Set<JobLease>();
 
-  constructor(deps: {
-    database: Database;
-    clock: Clock;
-    logger: Logger;
-    jobs: readonly Job[];
-    election?: JobElection | undefined;
-    leaseMs?: number;
-  }) {
+  constructor(
+    deps: {
+      database: Database;
+      /** The service's time, which may have been moved. */
+      clock: Clock;
+      /** The time of this machine. */
+      machineClock: Clock;
+      logger: Logger;
+      jobs: readonly Job[];
+      election?: JobElection | undefined;
+    },
+    leaseMs = LEASE_MS,
+  ) {
     this.#database = deps.database;
     this.#clock = deps.clock;
+    this.#machineClock = deps.machineClock;
     this.#logger = deps.logger;
     this.#jobs = deps.jobs;
     this.#election = deps.election;
-    this.#leaseMs = deps.leaseMs ?? LEASE_MS;
+    this.#leaseMs = leaseMs;
     this.#since = deps.clock.now();
   }
 
@@ -133,7 +140,7 @@ export class JobRunner {
   async #putOnSchedule(): Promise<void> {
     if (this.#isOnSchedule) return;
     const names = this.#jobs.map(({ name }) => name);
-    await this.#database.transaction((tx) => putOnSchedule(tx, names, this.#since));
+    await this.#database.transaction((tx) => putOnSchedule(tx, names, this.#since, this.#movedMs()));
     this.#isOnSchedule = true;
   }
 
@@ -147,10 +154,23 @@ export class JobRunner {
     if (left) await this.#execute(job, left, systemActor(job.name));
     const slot = slotAtOrBefore(job.schedule, this.#clock.now());
     if (this.#election && !(await this.#election.isElected(job.name, slot))) return;
-    const run = await this.#database.transaction((tx) =>
-      claimSlot(tx, job.name, slot, randomUUID(), this.#leaseMs, this.#clock.now()),
-    );
+    await this.#runSlot(job, slot);
+  }
+
+  async #runSlot(job: Job, slot: Date): Promise<void> {
+    const claim = {
+      claim: randomUUID(),
+      leaseMs: this.#leaseMs,
+      at: this.#clock.now(),
+      movedMs: this.#movedMs(),
+    };
+    const run = await this.#database.transaction((tx) => claimSlot(tx, job.name, slot, claim));
     if (run) await this.#execute(job, run, systemActor(job.name));
+  }
+
+  /** How far the service's time has been moved on. */
+  #movedMs(): number {
+    return this.#clock.now().getTime() - this.#machineClock.now().getTime();
   }
 
   async #buryDead(tx: Tx, job: Job): Promise<void> {
@@ -162,15 +182,7 @@ export class JobRunner {
   /** Work for a job has just come up: it runs now, and whoever takes it over if this instance dies goes on with it. */
   wake(name: string): void {
     const job = this.#jobs.find((other) => other.name === name);
-    if (job && this.isRunning) void this.#track(this.#runAwoken(job));
-  }
-
-  async #runAwoken(job: Job): Promise<void> {
-    const now = this.#clock.now();
-    const run = await this.#database.transaction((tx) =>
-      claimSlot(tx, job.name, now, randomUUID(), this.#leaseMs, now),
-    );
-    if (run) await this.#execute(job, run, systemActor(job.name));
+    if (job && this.isRunning) void this.#track(this.#runSlot(job, this.#clock.now()));
   }
 
   /** Runs a job now. Throws NOT_FOUND or ALREADY_RUNNING; a job that fails is told in the answer. */
