@@ -18,6 +18,8 @@ export async function connectRedis(url: string, logger: Logger): Promise<Redis> 
     maxRetriesPerRequest: 0,
     connectTimeout: CONNECT_LIMIT_MS,
     commandTimeout: COMMAND_LIMIT_MS,
+    // One that takes commands and answers nothing is left, and then is away like any other: nobody else waits for it.
+    socketTimeout: COMMAND_LIMIT_MS,
     retryStrategy: (attempt) => Math.min(attempt * 100, MOST_WAIT_MS),
   });
   let isTold = false;
