@@ -152,10 +152,15 @@ function safeLink(value: string): string {
   return url.href;
 }
 
-/** What may be a TIN or an account number, in words that somebody typed: mail is no place for one. */
-const FULL_NUMBER = /\b(?:\d{3}-\d{2}-\d{4}|\d{2}-\d{7}|\d{9,17})\b/g;
+/**
+ * What may be a TIN or an account number in words that somebody typed, as mail is no place for one: six digits or more,
+ * however they are grouped. Ids and days are none, and sums of money are written with commas.
+ */
+const NUMBERS = /\b(?:(?:PO|W9|1099)-\d{4}-[0-9A-Z]{8}|\d{4}-\d{2}-\d{2}|(\d(?:[ -]?\d){5,}))\b/g;
 const withoutNumbers = (value: string): string =>
-  value.replace(FULL_NUMBER, (number) => `****${number.slice(-4)}`);
+  value.replace(NUMBERS, (whole, number?: string) =>
+    number === undefined ? whole : `****${number.replace(/\D/g, '').slice(-4)}`,
+  );
 
 const ISO_TIME = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}:\d{2}(?:\.\d+)?Z)?$/;
 const DAY = new Intl.DateTimeFormat('en-US', { dateStyle: 'long', timeZone: 'UTC' });
