@@ -72,6 +72,16 @@ export const mismatchReason = ({ kyc, w9, accountHolder }: PayeeNames): string =
 export const namesKey = ({ kyc, w9, accountHolder }: PayeeNames): string =>
   [kyc, w9, accountHolder].map((name) => inOrder(nameWords(name ?? ''))).join(' | ');
 
+const REASON = /^NAME_MISMATCH: The names differ\. Identity check: (.*)\. W-9: (.*)\. Bank account: (.*)\.$/s;
+
+/** Is this the reason for which a payout with these names is held? They may be written in another way by now. */
+export function isMismatchOf(reason: string | null, names: PayeeNames): boolean {
+  const [, kyc, w9, accountHolder] = REASON.exec(reason ?? '') ?? [];
+  if (kyc === undefined) return false;
+  const given = (name: string | undefined) => (name === 'none' ? undefined : name);
+  return namesKey({ kyc, w9: given(w9), accountHolder: given(accountHolder) }) === namesKey(names);
+}
+
 const inOrder = (words: string[]): string => [...words].sort().join(' ');
 
 const sameWords = (a: string[], b: string[]) => a.length === b.length && inOrder(a) === inOrder(b);

@@ -4,7 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import type { NotificationService } from '../notifications/notification-service.ts';
-import { mismatchReason, namesKey, payeeNames } from './payee-names-rules.ts';
+import { isMismatchOf, namesKey, payeeNames } from './payee-names-rules.ts';
 import { withoutWithholding } from './payout-amounts-rules.ts';
 import type { PayoutProgress } from './payout-progress.ts';
 import { readPayeeFacts, standingOf } from './payout-requirements.ts';
@@ -41,8 +41,8 @@ export class PayoutReview {
       const payee = await readPayeeFacts(tx, payout.userId);
       const status = resumedStatus(payout.heldFrom, () => standingOf(payout, payee));
       // Instructions may have been asked for by another method than the payout's.
-      const heldFor = PAYMENT_METHODS.map((method) => payeeNames(payout, payee, method)).find(
-        (names) => payout.holdReason === mismatchReason(names),
+      const heldFor = PAYMENT_METHODS.map((method) => payeeNames(payout, payee, method)).find((names) =>
+        isMismatchOf(payout.holdReason, names),
       );
       const resumed = await this.#payouts.change(
         tx,

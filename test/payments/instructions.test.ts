@@ -228,6 +228,15 @@ describe('doubts about the payee', () => {
     expect((await generate(again, byCheck)).status).toBe(200);
   });
 
+  it('are settled too where a name was written in another way while the payout was held', async () => {
+    const story = await stories.payable();
+    await setKyc(story, { legal_name: 'Somebody Else' });
+    expect(refusal(await generate(story))).toEqual([422, 'NAME_MISMATCH']);
+    await setKyc(story, { legal_name: 'ELSE, Sómebody' });
+    expectOk(await resume(story));
+    expect((await generate(story)).status).toBe(200);
+  });
+
   it('are not settled by a note for names that came in while the payout was held', async () => {
     const story = await stories.payable();
     await setKyc(story, { legal_name: 'Somebody Else' });

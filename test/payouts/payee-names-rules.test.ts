@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { allNamesMatch, namesKey, namesMatch, nameWords } from '../../src/payouts/payee-names-rules.ts';
+import {
+  allNamesMatch,
+  isMismatchOf,
+  mismatchReason,
+  namesKey,
+  namesMatch,
+  nameWords,
+} from '../../src/payouts/payee-names-rules.ts';
 
 const letters = [...'abcdefghijklmnopqrstuvwxyzéñüößłøçāığšž'];
 const word = fc
@@ -155,5 +162,35 @@ describe('the key of accepted names', () => {
     expect(key('Grace Hopper', 'HOPPER, Gracé')).toBe(key('Hopper Grace', 'Grace Hopper'));
     expect(key('John', 'Smith')).not.toBe(key('John Smith'));
     expect(key('John', undefined, 'Smith')).not.toBe(key('John', 'Smith'));
+  });
+});
+
+describe('the reason for which a payout is held', () => {
+  const names = (kyc: string, w9?: string, accountHolder?: string) => ({ kyc, w9, accountHolder });
+  const held = mismatchReason(names('Ada Lovelace', undefined, 'Bob Stranger'));
+
+  it('stays that of the same names, however they are written by then', () => {
+    expect(isMismatchOf(held, names('Ada Lovelace', undefined, 'Bob Stranger'))).toBe(true);
+    expect(isMismatchOf(held, names('LOVELACE, Áda', undefined, 'Stranger Bob'))).toBe(true);
+  });
+
+  it('is none of other names, or of the same in other places', () => {
+    for (const others of [
+      names('Ada Lovelace', 'None', 'Bob Stranger'),
+      names('Ada Lovelace', 'Ada Lovelace', 'Bob Stranger'),
+      names('Ada Lovelace', undefined, 'Rob Stranger'),
+      names('Bob Stranger', undefined, 'Ada Lovelace'),
+      names('Ada Lovelace', 'Bob Stranger'),
+    ])
+      expect(isMismatchOf(held, others)).toBe(false);
+  });
+
+  it('is read with line breaks in a name; where a name holds words of ours, or the reason is another, it is none', () => {
+    const odd = names('A. W-9: B', 'C\nD', 'E. Bank account: F');
+    expect(isMismatchOf(mismatchReason(odd), odd)).toBe(false);
+    const broken = names('Ada\nLovelace', 'C\nD', 'Bob');
+    expect(isMismatchOf(mismatchReason(broken), broken)).toBe(true);
+    for (const reason of [null, '', 'KYC_NOT_VERIFIED: lost', `${held} `])
+      expect(isMismatchOf(reason, names('Ada Lovelace', undefined, 'Bob Stranger'))).toBe(false);
   });
 });
