@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { and, eq, sql } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
+import { insertMany } from '../db/insert-many.ts';
 import { auditChains, userAuditLogs } from '../db/schema/index.ts';
 import { actorLabel, adminIdOf, userIdOf, type Actor } from '../kernel/actor.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
@@ -72,10 +73,9 @@ export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
 export async function recordFirstAudits(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
   if (records.length === 0) return;
   const entries = records.map((record) => entryFor(record, 1, CHAIN_START));
-  await tx
-    .insert(auditChains)
-    .values(entries.map(({ entityType, entityId, hash }) => ({ entityType, entityId, length: 1, hash })));
-  await tx.insert(userAuditLogs).values(entries);
+  const heads = entries.map(({ entityType, entityId, hash }) => ({ entityType, entityId, length: 1, hash }));
+  await insertMany(tx, auditChains, heads);
+  await insertMany(tx, userAuditLogs, entries);
   crashPoint('audit-written');
 }
 

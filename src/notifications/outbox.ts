@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { and, inArray, notInArray } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
+import { insertMany } from '../db/insert-many.ts';
 import { adminUsers, notifications } from '../db/schema/index.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
 import type { StaffRole } from '../kernel/actor.ts';
@@ -88,7 +89,7 @@ export async function enqueueForStaff<N extends TemplateName>(
 
 /** The record of the messages and their places in the queue. */
 async function write(tx: Tx, rows: ReturnType<typeof rowFor>[]): Promise<void> {
-  if (rows.length > 0) await tx.insert(notifications).values(rows);
+  await insertMany(tx, notifications, rows);
   await addMails(
     tx,
     rows.map(({ id }) => id),

@@ -1,6 +1,6 @@
-import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, sql } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
-import { taxIssuePayees, taxIssueRuns, type IssuingActor } from '../db/schema/index.ts';
+import { taxIssueRuns, type IssuingActor } from '../db/schema/index.ts';
 import { hasLive1099, needsFormOf, paidIn } from './year-store.ts';
 import type { TaxYear } from './tax-years-rules.ts';
 
@@ -49,19 +49,13 @@ export async function beginRun(
 
 /** Takes payees off the run's list, leaving those that another worker has just taken. */
 export async function takePayees(tx: Tx, runId: number, limit: number): Promise<string[]> {
-  const next = await tx
-    .select({ userId: taxIssuePayees.userId })
-    .from(taxIssuePayees)
-    .where(eq(taxIssuePayees.runId, runId))
-    .orderBy(asc(taxIssuePayees.userId))
-    .limit(limit)
-    .for('update', { skipLocked: true });
-  const userIds = next.map(({ userId }) => userId);
-  if (userIds.length > 0)
-    await tx
-      .delete(taxIssuePayees)
-      .where(and(eq(taxIssuePayees.runId, runId), inArray(taxIssuePayees.userId, userIds)));
-  return userIds;
+  const taken = await tx.execute<{ user_id: string }>(sql`
+    WITH next AS MATERIALIZED (
+      SELECT user_id FROM tax_issue_payees WHERE run_id = ${runId}
+       ORDER BY user_id LIMIT ${limit} FOR UPDATE SKIP LOCKED)
+    DELETE FROM tax_issue_payees p USING next WHERE p.run_id = ${runId} AND p.user_id = next.user_id
+    RETURNING p.user_id`);
+  return taken.map(({ user_id }) => user_id);
 }
 
 export async function countIssued(tx: Tx, runId: number, issued: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { and, desc, eq, inArray, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
+import { insertMany } from '../db/insert-many.ts';
 import { taxFormDocuments, taxForms, type TaxFormStatus } from '../db/schema/index.ts';
 import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
 
@@ -85,9 +86,8 @@ export const findForms = (reader: Reader, formIds: readonly string[]): Promise<T
         .from(taxForms)
         .where(inArray(taxForms.formId, [...formIds]));
 
-export async function insertForms(tx: Tx, rows: (typeof taxForms.$inferInsert)[]): Promise<TaxFormRow[]> {
-  return rows.length === 0 ? [] : tx.insert(taxForms).values(rows).returning();
-}
+export const insertForms = (tx: Tx, rows: readonly (typeof taxForms.$inferInsert)[]): Promise<void> =>
+  insertMany(tx, taxForms, rows);
 
 export async function insertForm(tx: Tx, row: typeof taxForms.$inferInsert): Promise<TaxFormRow> {
   const [form] = await tx.insert(taxForms).values(row).returning();

@@ -17,7 +17,7 @@ import {
   type IssueRunRow,
 } from './issue-run-store.ts';
 import { insertForms, lockFormsOfAll } from './tax-store.ts';
-import { listLive1099sOf, readRecipients, readYearIncome } from './year-store.ts';
+import { findWhoHas1099, readRecipients, readYearIncome } from './year-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
 
 /** How far the issuing of a year is. */
@@ -30,7 +30,7 @@ export interface IssueProgress {
 }
 
 /** Forms in one transaction. A kill loses this many at most, and they are made again. */
-const STEP = 250;
+const STEP = 1000;
 /** How long to wait for payees that another worker has taken. */
 const WAIT_MS = 50;
 
@@ -123,7 +123,7 @@ export class YearEndIssuing {
     const at = this.#clock.now();
     const terms = this.#years.get(taxYear);
     await lockFormsOfAll(tx, userIds);
-    const withForm = new Set((await listLive1099sOf(tx, taxYear, userIds)).map(({ userId }) => userId));
+    const withForm = await findWhoHas1099(tx, taxYear, userIds);
     const incomes = (await readYearIncome(tx, taxYear, userIds)).filter(
       ({ userId, incomeCents, withheldCents }) =>
         !withForm.has(userId) && needsForm(terms, incomeCents, withheldCents),
@@ -132,12 +132,10 @@ export class YearEndIssuing {
       tx,
       incomes.map(({ userId }) => userId),
     );
-    const forms = await insertForms(
-      tx,
-      incomes.map((income) =>
-        form1099Row({ income, recipient: recipients.get(income.userId), taxYear, corrects: null, at }),
-      ),
+    const forms = incomes.map((income) =>
+      form1099Row({ income, recipient: recipients.get(income.userId), taxYear, corrects: null, at }),
     );
+    await insertForms(tx, forms);
     await recordFirstAudits(
       tx,
       forms.map(({ formId, userId }) => ({

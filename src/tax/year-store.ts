@@ -1,5 +1,5 @@
 /** What a year's 1099s are made of: who was paid what, who has a form already, and whom a form is for. */
-import { and, asc, eq, gt, inArray, sql, type SQL } from 'drizzle-orm';
+import { and, asc, eq, gt, sql, type SQL } from 'drizzle-orm';
 import type { Reader } from '../db/client.ts';
 import { taxForms, type PostalAddress } from '../db/schema/index.ts';
 import { centsFromDecimal, decimalFromCents, type Cents } from '../kernel/money.ts';
@@ -32,23 +32,18 @@ export const listLive1099s = (
     .orderBy(asc(taxForms.userId))
     .limit(limit);
 
-/** Of those named only. */
-export const listLive1099sOf = (
+/** Who of those named has a form of that year. */
+export async function findWhoHas1099(
   reader: Reader,
   year: number,
   userIds: readonly string[],
-): Promise<TaxFormRow[]> =>
-  reader
-    .select()
-    .from(taxForms)
-    .where(
-      and(
-        inArray(taxForms.userId, [...userIds]),
-        eq(taxForms.taxYear, year),
-        eq(taxForms.formType, '1099-MISC'),
-        eq(taxForms.status, 'issued'),
-      ),
-    );
+): Promise<Set<string>> {
+  const rows = await reader.execute<{ user_id: string }>(sql`
+    SELECT user_id FROM tax_forms
+     WHERE user_id = ANY (${listOf(userIds)}::uuid[]) AND tax_year = ${year}
+       AND form_type = '1099-MISC' AND status = 'issued'`);
+  return new Set(rows.map(({ user_id }) => user_id));
+}
 
 /** What a payee was paid in a year: payments sent in it that did not come back. */
 export interface YearIncome {
