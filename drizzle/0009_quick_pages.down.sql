@@ -1,4 +1,104 @@
--- The functions as 0007 and 0008 made them.
+-- The functions as 0007 and 0008 made them, and no watch on identity checks.
+DROP TRIGGER IF EXISTS queue_rows ON kyc_verification;
+--> statement-breakpoint
+DROP TRIGGER IF EXISTS queue_changes ON kyc_verification;
+--> statement-breakpoint
+DROP TRIGGER IF EXISTS queue_truncated ON kyc_verification;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION queue_watch() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  made text[] := ARRAY[
+    'CREATE OR REPLACE TRIGGER queue_added AFTER INSERT ON public.user_payments REFERENCING NEW TABLE AS added
+       FOR EACH STATEMENT EXECUTE FUNCTION public.queue_log_added()',
+    'CREATE OR REPLACE TRIGGER queue_rows AFTER DELETE ON public.user_payments FOR EACH ROW
+       WHEN (OLD.status::text = ''succeeded'') EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_changes AFTER UPDATE ON public.user_payments FOR EACH ROW
+       WHEN ((OLD.status::text = ''succeeded'' OR NEW.status::text = ''succeeded'')
+         AND (OLD.status, OLD.user_id, OLD.amount, OLD.currency, OLD.created_at)
+             IS DISTINCT FROM (NEW.status, NEW.user_id, NEW.amount, NEW.currency, NEW.created_at))
+       EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_rows AFTER INSERT OR DELETE ON public.user_subscriptions FOR EACH ROW
+       EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_changes AFTER UPDATE ON public.user_subscriptions FOR EACH ROW
+       WHEN ((OLD.id, OLD.user_id, OLD.status, OLD.provider_subscription_id, OLD.created_at)
+             IS DISTINCT FROM (NEW.id, NEW.user_id, NEW.status, NEW.provider_subscription_id, NEW.created_at))
+       EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_rows AFTER INSERT OR DELETE ON public.users FOR EACH ROW
+       EXECUTE FUNCTION public.queue_log_user()',
+    'CREATE OR REPLACE TRIGGER queue_changes AFTER UPDATE ON public.users FOR EACH ROW
+       WHEN (OLD.id <> NEW.id) EXECUTE FUNCTION public.queue_log_user()',
+    'CREATE OR REPLACE TRIGGER queue_rows AFTER INSERT OR DELETE ON public.payout_management FOR EACH ROW
+       EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_changes AFTER UPDATE ON public.payout_management FOR EACH ROW
+       WHEN ((OLD.status, OLD.user_id, OLD.tenure_number, OLD.amount)
+             IS DISTINCT FROM (NEW.status, NEW.user_id, NEW.tenure_number, NEW.amount))
+       EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_rows AFTER INSERT OR DELETE ON public.membership_removals FOR EACH ROW
+       EXECUTE FUNCTION public.queue_log_row()',
+    'CREATE OR REPLACE TRIGGER queue_changes AFTER UPDATE ON public.membership_removals FOR EACH ROW
+       WHEN ((OLD.status, OLD.user_id, OLD.removed_at) IS DISTINCT FROM (NEW.status, NEW.user_id, NEW.removed_at))
+       EXECUTE FUNCTION public.queue_log_row()'
+  ];
+  watched text;
+BEGIN
+  IF public.queue_watched() THEN RETURN true; END IF;
+  FOREACH watched IN ARRAY ARRAY['users', 'user_payments', 'user_subscriptions', 'payout_management', 'membership_removals'] LOOP
+    made := made || format('CREATE OR REPLACE TRIGGER queue_truncated AFTER TRUNCATE ON public.%I FOR EACH STATEMENT
+      EXECUTE FUNCTION public.queue_log_everybody()', watched);
+  END LOOP;
+  BEGIN
+    FOREACH watched IN ARRAY made LOOP EXECUTE watched; END LOOP;
+    -- What happened before the triggers, or between two times of them.
+    INSERT INTO public.queue_touched SELECT NULL WHERE EXISTS (SELECT FROM public.user_payments);
+  EXCEPTION WHEN insufficient_privilege OR wrong_object_type OR undefined_table THEN
+    RETURN false;
+  END;
+  BEGIN
+    CREATE OR REPLACE TRIGGER queue_replicated AFTER INSERT ON public.user_payments FOR EACH ROW
+      WHEN (NEW.status::text = 'succeeded') EXECUTE FUNCTION public.queue_log_row();
+    ALTER TABLE public.user_payments ENABLE REPLICA TRIGGER queue_replicated;
+    FOREACH watched IN ARRAY ARRAY['users', 'user_payments', 'user_subscriptions', 'payout_management', 'membership_removals'] LOOP
+      EXECUTE format('ALTER TABLE public.%I ENABLE ALWAYS TRIGGER queue_rows, ENABLE ALWAYS TRIGGER queue_changes,
+        ENABLE ALWAYS TRIGGER queue_truncated', watched);
+    END LOOP;
+  EXCEPTION WHEN insufficient_privilege THEN NULL;
+  END;
+  RETURN true;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION queue_watched() RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT count(*) = 16 FROM pg_trigger
+   WHERE tgenabled <> 'D' AND tgname IN ('queue_added', 'queue_rows', 'queue_changes', 'queue_truncated')
+     AND tgrelid IN (to_regclass('public.users'), to_regclass('public.user_payments'),
+                     to_regclass('public.user_subscriptions'), to_regclass('public.payout_management'),
+                     to_regclass('public.membership_removals'))
+$$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION queue_lookup(ids uuid[]) RETURNS TABLE (
+  is_waiting boolean, user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz,
+  last_payment timestamptz, payments integer, lifetime_total numeric, subscription_status text, has_payout boolean,
+  tenure_number integer, kyc_verified boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+DECLARE
+  waiting constant boolean := EXISTS (SELECT FROM public.queue_touched);
+BEGIN
+  RETURN QUERY
+  SELECT waiting, m.user_id, u.email::text, nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), ''),
+         public.queue_rank(m.tenure_start, m.user_id), m.tenure_start, m.last_payment, m.payments, m.lifetime_total,
+         m.subscription_status, m.has_payout, m.tenure_number,
+         coalesce((SELECT k.status::text = 'verified' FROM public.kyc_verification k WHERE k.user_id = m.user_id
+                    ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false)
+    FROM public.queue_members m JOIN public.users u ON u.id = m.user_id
+   WHERE m.in_queue AND m.user_id = ANY (ids)
+   ORDER BY m.tenure_start, m.user_id;
+  IF NOT FOUND THEN
+    is_waiting := waiting;
+    RETURN NEXT;
+  END IF;
+END $$;
+--> statement-breakpoint
 CREATE OR REPLACE FUNCTION queue_candidate_page(after_start timestamptz, after_user uuid, before_start timestamptz, before_user uuid,
   only_valid boolean, most integer) RETURNS TABLE (
   is_waiting boolean, user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz,
@@ -42,6 +142,31 @@ BEGIN
     is_waiting := waiting;
     RETURN NEXT;
   END IF;
+END $$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION queue_drifted(low uuid, high uuid) RETURNS SETOF uuid LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+  SELECT coalesce(c.user_id, m.user_id)
+    FROM public.queue_compute_range(low, high) c
+    FULL JOIN (SELECT user_id, is_known, payments, lifetime_total, revenue, tenure_start, last_payment, tenure_number,
+                      subscription_id, subscription_status, provider_subscription_id, has_payout, live_payouts, live_gross
+                 FROM public.queue_members WHERE user_id BETWEEN low AND high) m ON m.user_id = c.user_id
+   WHERE (c.user_id, c.is_known, c.payments, c.lifetime_total, c.revenue, c.tenure_start, c.last_payment, c.tenure_number,
+          c.subscription_id, c.subscription_status, c.provider_subscription_id, c.has_payout, c.live_payouts, c.live_gross)
+     IS DISTINCT FROM
+         (m.user_id, m.is_known, m.payments, m.lifetime_total, m.revenue, m.tenure_start, m.last_payment, m.tenure_number,
+          m.subscription_id, m.subscription_status, m.provider_subscription_id, m.has_payout, m.live_payouts, m.live_gross)
+     AND NOT EXISTS (SELECT FROM public.queue_touched t WHERE t.user_id = coalesce(c.user_id, m.user_id))
+     AND NOT EXISTS (SELECT FROM public.queue_touched t WHERE t.user_id IS NULL)
+$$;
+--> statement-breakpoint
+CREATE OR REPLACE FUNCTION queue_refill() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+  DELETE FROM public.queue_members;
+  INSERT INTO public.queue_members (user_id, is_known, payments, lifetime_total, revenue, tenure_start, last_payment,
+      tenure_number, subscription_id, subscription_status, provider_subscription_id, has_payout, live_payouts, live_gross)
+    SELECT * FROM public.queue_compute_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+  PERFORM public.queue_recount();
 END $$;
 --> statement-breakpoint
 CREATE OR REPLACE FUNCTION queue_recount() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -108,9 +233,13 @@ BEGIN
    WHERE (c.revenue, c.payouts, c.gross) IS DISTINCT FROM (o.revenue, o.payouts, o.gross) OR v.members <> 0 OR v.candidates <> 0;
 END $$;
 --> statement-breakpoint
-DROP FUNCTION queue_note_ahead;
+DROP FUNCTION queue_note_ahead, queue_kyc_verified;
+--> statement-breakpoint
+ALTER FUNCTION queue_fold() RESET plan_cache_mode;
 --> statement-breakpoint
 ALTER FUNCTION queue_compute(uuid[]) RESET enable_seqscan;
+--> statement-breakpoint
+ALTER TABLE queue_members DROP COLUMN kyc_verified;
 --> statement-breakpoint
 ALTER TABLE queue_totals DROP COLUMN ahead;
 --> statement-breakpoint

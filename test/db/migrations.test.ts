@@ -153,6 +153,41 @@ describe('the migrations', () => {
     expect(await tables()).toEqual([]);
   });
 
+  it('take the identity checks into a queue that is in use, and work nobody else out anew', async () => {
+    await migrateUp(url);
+    expect(await migrateDown(url, 1)).toEqual(['0009_quick_pages']);
+    await sql.unsafe(`
+      INSERT INTO users (email) SELECT n || '@example.com' FROM generate_series(1, 30) n;
+      INSERT INTO user_subscriptions (user_id, status) SELECT id, 'active' FROM users;
+      INSERT INTO user_payments (user_id, amount, status) SELECT id, 10, 'succeeded' FROM users;
+      INSERT INTO kyc_verification (user_id, status, verified_at)
+        SELECT id, CASE WHEN email < '2' THEN 'verified' ELSE 'pending' END, '2026-01-01' FROM users;
+      INSERT INTO kyc_verification (user_id, status, verified_at)
+        SELECT id, 'verified', '2026-02-01' FROM users WHERE email LIKE '3%';
+      SELECT queue_fold();
+      INSERT INTO user_payments (user_id, amount, status) SELECT id, 20, 'succeeded' FROM users WHERE email LIKE '7%'`);
+    const verified = () => sql`
+      SELECT count(*) FILTER (WHERE kyc_verified)::integer AS found,
+             (SELECT count(*)::integer FROM users WHERE email < '2' OR email LIKE '3%') AS wanted FROM queue_members`;
+    await migrateUp(url);
+    const [counts] = await verified();
+    expect(counts?.['found']).toBe(counts?.['wanted']);
+    expect(counts?.['found']).toBeGreaterThan(5);
+    // Who had paid waits for the fold as before, and nobody else does.
+    expect(await sql`SELECT u.email FROM queue_touched t LEFT JOIN users u ON u.id = t.user_id`).toEqual([
+      { email: '7@example.com' },
+    ]);
+    expect((await sql`SELECT queue_fold() AS watched`)[0]).toEqual({ watched: true });
+    const drifted = () =>
+      sql`SELECT queue_drifted('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff')`;
+    expect(await drifted()).toHaveLength(0);
+    // Everybody stands in the log where a TRUNCATE came before the migration.
+    await migrateDown(url, 1);
+    await sql`TRUNCATE user_payments`;
+    await migrateUp(url);
+    expect(await sql`SELECT 1 FROM queue_touched WHERE user_id IS NULL`).toHaveLength(1);
+  });
+
   it('have no way back where none was made', async () => {
     expect(await migrateDown(url, 1)).toEqual([]);
     expect(await tables()).toEqual([]);

@@ -91,7 +91,7 @@ async function countDrifted(sql: postgres.Sql): Promise<number> {
   return row?.count ?? 1;
 }
 
-/** Revenue, counts, days and who stands ahead against the tables, by none of the service's code. */
+/** Revenue, counts, days, identity checks and who stands ahead against the tables, by none of the service's code. */
 async function countWrongTotals(sql: postgres.Sql): Promise<number> {
   const [row] = await sql<{ wrong: number }[]>`
     SELECT ((SELECT revenue FROM queue_totals) IS DISTINCT FROM
@@ -104,6 +104,10 @@ async function countWrongTotals(sql: postgres.Sql): Promise<number> {
          + ((SELECT ahead FROM queue_totals) IS DISTINCT FROM
               (SELECT coalesce(min(queue_position) FILTER (WHERE is_eligible AND NOT has_received_payout), 1) - 1
                  FROM plain_queue_view))::integer
+         + (SELECT count(*)::integer FROM queue_members m
+             WHERE m.kyc_verified IS DISTINCT FROM coalesce((
+               SELECT k.status = 'verified' FROM kyc_verification k WHERE k.user_id = m.user_id
+                ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false))
          + (SELECT count(*)::integer FROM (
               SELECT (tenure_start_date AT TIME ZONE 'UTC')::date AS day, count(*) AS members,
                      count(*) FILTER (WHERE is_eligible AND NOT has_received_payout) AS candidates
@@ -165,6 +169,7 @@ const member = ({ userIds }: World, random: () => number): string => {
 };
 
 const STATUSES = ['succeeded', 'succeeded', 'succeeded', 'failed', 'refunded'] as const;
+const KYC_STATUSES = ['verified', 'verified', 'pending', 'rejected'] as const;
 const cents = (random: () => number) => (1 + random() * 500).toFixed(2);
 const instant = (random: () => number) =>
   new Date(Date.UTC(2024, 0, 1) + Math.floor(random() * 700) * 43_200_000);
@@ -172,6 +177,10 @@ const instant = (random: () => number) =>
 const onePayment = (tx: postgres.TransactionSql, world: World, random: () => number) =>
   tx`id = (SELECT p.id FROM user_payments p WHERE p.user_id = ${member(world, random)}
             ORDER BY p.id LIMIT 1 FOR UPDATE SKIP LOCKED)`;
+
+const oneCheck = (tx: postgres.TransactionSql, world: World, random: () => number) =>
+  tx`id = (SELECT k.id FROM kyc_verification k WHERE k.user_id = ${member(world, random)}
+            ORDER BY k.id LIMIT 1 FOR UPDATE SKIP LOCKED)`;
 
 const insertPayments: Change = (tx, world, random) =>
   tx`INSERT INTO user_payments ${tx(
@@ -229,6 +238,13 @@ const CHANGES: readonly Change[] = [
         WHERE id = (SELECT r.id FROM membership_removals r
                      WHERE r.user_id = ${member(world, random)} AND r.status = 'removed'
                      ORDER BY r.id LIMIT 1 FOR UPDATE SKIP LOCKED)`,
+  (tx, world, random) =>
+    tx`INSERT INTO kyc_verification (user_id, status, verified_at)
+       VALUES (${member(world, random)}, ${pick(KYC_STATUSES, random)}, ${instant(random)})`,
+  (tx, world, random) =>
+    tx`UPDATE kyc_verification SET status = ${pick(KYC_STATUSES, random)}, user_id = ${member(world, random)}
+        WHERE ${oneCheck(tx, world, random)}`,
+  (tx, world, random) => tx`DELETE FROM kyc_verification WHERE ${oneCheck(tx, world, random)}`,
 ];
 
 const newId = () => `PO-2026-${randomBytes(4).toString('hex').toUpperCase()}`;

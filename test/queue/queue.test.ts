@@ -195,6 +195,47 @@ describe('the queue', () => {
     await scene.expectExact();
   });
 
+  it('holds the newest identity check from the moment of its commit, however it came', async () => {
+    const [first] = await scene.queue.candidates({ limit: 1 });
+    const userId = first?.userId ?? '';
+    const isVerified = async () => {
+      const [[found], [candidate]] = [
+        await scene.queue.find([userId]),
+        await scene.queue.candidates({ limit: 1 }),
+      ];
+      expect(candidate?.userId).toBe(userId);
+      expect(candidate?.kycVerified).toBe(found?.kycVerified);
+      return found?.kycVerified;
+    };
+    const check = (status: string, day: string) =>
+      scene.sql`INSERT INTO kyc_verification (user_id, status, verified_at) VALUES (${userId}, ${status}, ${day})`;
+    await check('verified', '2030-01-01');
+    expect(await isVerified()).toBe(true);
+    await check('rejected', '2029-01-01');
+    expect(await isVerified()).toBe(true);
+    await scene.sql`UPDATE kyc_verification SET verified_at = '2031-01-01' WHERE user_id = ${userId} AND status = 'rejected'`;
+    expect(await isVerified()).toBe(false);
+    await scene.sql.begin(async (tx) => {
+      await tx`SET LOCAL session_replication_role = replica`;
+      await tx`UPDATE kyc_verification SET status = 'verified' WHERE user_id = ${userId} AND status = 'rejected'`;
+    });
+    expect(await isVerified()).toBe(true);
+    await scene.sql.begin(async (tx) => {
+      await tx`SET LOCAL session_replication_role = replica`;
+      await tx`ALTER TABLE kyc_verification DISABLE TRIGGER queue_changes`;
+      await tx`UPDATE kyc_verification SET status = 'pending' WHERE user_id = ${userId}`;
+      await tx`ALTER TABLE kyc_verification ENABLE ALWAYS TRIGGER queue_changes`;
+    });
+    // Past the triggers nobody is told; the nightly comparison finds it.
+    expect(await isVerified()).toBe(true);
+    expect(await scene.queue.checkAndMend()).toMatchObject({ driftedMembers: 1, examples: [userId] });
+    expect(await isVerified()).toBe(false);
+    await scene.sql`DELETE FROM kyc_verification WHERE user_id = ${userId}`;
+    expect(await isVerified()).toBe(false);
+    await scene.queue.checkAndMend();
+    await scene.expectExact();
+  });
+
   it('never makes the main app wait for a fold', async () => {
     await scene.database.transaction(async (tx) => {
       await scene.pay(await scene.userNamed(3));
@@ -336,8 +377,13 @@ describe('the queue', () => {
     expect(await scene.queue.candidates({ limit: 5 })).toEqual([]);
     expect((await scene.queue.totals()).revenueCents).toBe(0);
     await scene.expectExact();
-    await scene.pay(await scene.userNamed(2));
-    expect(await scene.queue.candidates({ limit: 5 })).toHaveLength(1);
+    const userId = await scene.userNamed(2);
+    await scene.pay(userId);
+    await scene.sql`INSERT INTO kyc_verification (user_id, status, verified_at) VALUES (${userId}, 'verified', '2040-01-01')`;
+    expect(await scene.queue.candidates({ limit: 5 })).toMatchObject([{ kycVerified: true }]);
+    await scene.expectExact();
+    await scene.sql`TRUNCATE kyc_verification`;
+    expect(await scene.queue.candidates({ limit: 5 })).toMatchObject([{ kycVerified: false }]);
     await scene.expectExact();
   });
 });

@@ -44,6 +44,8 @@ export const queueMembers = pgTable(
     hasPayout: boolean('has_payout').notNull(),
     livePayouts: integer('live_payouts').notNull(),
     liveGross: sum('live_gross').notNull(),
+    /** By the newest identity check. */
+    kycVerified: boolean('kyc_verified').notNull().default(false),
     inQueue: boolean('in_queue')
       .notNull()
       .generatedAlwaysAs(sql`is_known AND payments > 0 AND subscription_status IS NOT NULL`),
