@@ -72,8 +72,12 @@ async function work(): Promise<void> {
     // Ctrl-C reaches the whole group: the workers end with us, when their batch has.
     { execArgv: ['--import', 'tsx'], detached: true },
   );
+  const ended = once(worker, 'exit').then(() => {
+    throw new Error('A process of the soak has died.');
+  });
+  ended.catch(() => undefined);
   try {
-    for (let batch = next(); batch; batch = next()) count(await resultOf(worker, batch));
+    for (let batch = next(); batch; batch = next()) count(await resultOf(worker, batch, ended));
   } finally {
     worker.disconnect();
   }
@@ -83,13 +87,9 @@ function next(): Batch | undefined {
   return isStopped || total.divergences.length > 0 ? undefined : batches.shift();
 }
 
-async function resultOf(worker: ChildProcess, batch: Batch): Promise<BatchResult> {
+async function resultOf(worker: ChildProcess, batch: Batch, ended: Promise<never>): Promise<BatchResult> {
   worker.send(batch);
-  const ended = once(worker, 'exit').then(() => {
-    throw new Error('A process of the soak has died.');
-  });
   const [result] = (await Promise.race([once(worker, 'message'), ended])) as [BatchResult];
-  ended.catch(() => undefined);
   return result;
 }
 
