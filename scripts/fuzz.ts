@@ -7,6 +7,7 @@
 import { randomInt } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { Fuzzer, type FuzzCaller, type Json } from '../test/support/fuzzer.ts';
+import { TEST_NOW } from '../test/support/fakes.ts';
 import { invariantFaults } from '../test/support/invariants.ts';
 import { startCast, Stories, type Story } from '../test/support/stories.ts';
 import type { Caller } from '../test/support/caller.ts';
@@ -28,9 +29,13 @@ await withThrowawayServer(async (cluster) => {
   const { service } = cast;
   try {
     const stories = new Stories(cast);
+    // Of a year that is over, so that there are 1099s to issue.
+    service.time.setTo('2025-12-01T12:00:00Z');
+    const paidLastYear = [await stories.completed(), await stories.completed()];
+    service.time.setTo(TEST_NOW.toISOString());
     const told: Story[] = [
       await stories.initiated(), await stories.approved(), await stories.withBank(), await stories.payable(),
-      await stories.ready(), await stories.sent(), await stories.completed(),
+      await stories.ready(), await stories.sent(), await stories.completed(), ...paidLastYear,
     ]; // prettier-ignore
     const free = await Promise.all(Array.from({ length: 6 }, () => service.newMember()));
     const document = (await service.stranger.get('/openapi.json')).body as Json;
@@ -58,6 +63,8 @@ await withThrowawayServer(async (cluster) => {
         signedDate: ['2026-11-20'], paymentDate: ['2026-11-01'],
         routingNumber: ['021000021', '123456789'], accountNumber: ['000555666777', '1'], accountType: ['checking', 'savings'],
         accountHolderName: told.map(({ name }) => name), legalName: told.map(({ name }) => name),
+        exemptPayeeCode: ['1', '5', '14'], fatcaExemptionCode: ['A', 'Z'],
+        token: [...(await linkTokens()), 'x.y.z'],
         signedName: told.map(({ name }) => name), tin: ['123-45-6789', '987654321'], tinType: ['ssn', 'ein'],
         // Little, as other values are of these days.
         advance: ['PT0S', 'PT1S', 'PT1M', '-P1D', 'P60Y', 'P12'],
@@ -78,7 +85,8 @@ await withThrowawayServer(async (cluster) => {
     const leaks = service.logLines.filter((line) => /000123456789|123-45-6789|scrypt|Bearer /.test(line));
     const statuses = [...fuzzer.statuses].sort(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
     console.log(`${sent} requests in ${seconds} s, seed ${seed}. ${statuses.join(', ')}.`);
-    console.log(`${fuzzer.reached.size} of ${fuzzer.operations} operations were done at least once.`);
+    console.log(`${fuzzer.reached.size} of ${fuzzer.operations.length} operations were done at least once.`);
+    console.log(`Never done: ${fuzzer.operations.filter((name) => !fuzzer.reached.has(name)).join(', ') || 'none'}.`);
     console.log(`Invariants broken: ${invariants.length}. Audit log whole: ${audit.valid}, ${audit.entries} entries. Leaks in the log: ${leaks.length}.`);
     for (const fault of [...new Set(fuzzer.faults), ...invariants, ...leaks.slice(0, 5)]) console.log(`FAULT ${fault}`);
     console.log(`Faults: ${fuzzer.faults.length}.`);
@@ -86,6 +94,12 @@ await withThrowawayServer(async (cluster) => {
   } finally {
     await service.stop();
   } // prettier-ignore
+
+  /** Of the links in the mails so far. */
+  async function linkTokens(): Promise<string[]> {
+    await service.services.mailDelivery.deliverDue();
+    return service.mailer.sent.flatMap(({ text }) => /[?&#]token=([\w.-]+)/.exec(text)?.[1] ?? []).slice(-30);
+  }
 
   function sessionTokens(told: readonly Story[]): string[] {
     const people = [

@@ -76,6 +76,10 @@ const INSIDE =
 const HEAVY =
   /\/(instructions|receipt|pdf)$|\/run$|audit-log$|check-eligibility$|generate-instructions$|demo\/clock$/;
 
+const PAYOUT = '/api/payouts/{id}';
+/** Of one kind. */
+const MOST_KNOWN = 60;
+
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
 export class Fuzzer {
@@ -85,17 +89,20 @@ export class Fuzzer {
   readonly reached = new Set<string>();
   readonly #world: FuzzWorld;
   readonly #operations: readonly Operation[];
+  readonly #known: Map<string, string[]>;
   #isStopped = false;
   #own: Record<string, string> = {};
+  #ownShare = 0;
   readonly #schemas = new Map<string, z.ZodType>();
 
   constructor(world: FuzzWorld) {
     this.#world = world;
     this.#operations = operationsOf(world.document);
+    this.#known = new Map(Object.entries(world.known).map(([kind, values]) => [kind, [...values]]));
   }
 
-  get operations(): number {
-    return this.#operations.length;
+  get operations(): readonly string[] {
+    return this.#operations.map(({ method, path }) => `${method} ${path}`);
   }
 
   /** Gives how many were sent: fewer when it is stopped, or finds too many faults. */
@@ -105,7 +112,7 @@ export class Fuzzer {
       Array.from({ length: lanes }, async () => {
         while (sent < count && !this.#isStopped && this.faults.length < 20) {
           sent += 1;
-          await this.#one();
+          await (this.#chance(0.15) ? this.#led() : this.#one());
         }
       }),
     );
@@ -124,15 +131,60 @@ export class Fuzzer {
     const operation = this.#operation();
     const welcome = this.#world.callers.filter((someone) => mayAsk(operation, someone));
     const caller = this.#pick(this.#chance(0.6) && welcome.length > 0 ? welcome : this.#world.callers);
+    await this.#try(operation, caller, this.#chance(0.35));
+  }
+
+  /** Does what the service says that somebody may do to a payout now, so that lives go on and new states are met. */
+  async #led(): Promise<void> {
+    const staff = this.#world.callers.filter(({ role }) => role === 'admin' || role === 'finance_manager');
+    const caller = this.#pick(staff);
+    const payout = this.#operations.find(({ method, path }) => method === 'get' && path === PAYOUT);
+    if (!payout) throw new Error(`The document has no ${PAYOUT}.`);
+    const id = this.#pick(this.#known.get('id payouts') ?? []);
+    const { text } = await this.#try(payout, { ...caller, own: { 'id payouts': id } }, false, 1);
+    const { allowedActions = [] } = JSON.parse(text) as {
+      allowedActions?: { action: string; allowed: boolean }[];
+    };
+    // A life that is ended goes on no more.
+    const open = allowedActions.filter(
+      ({ action, allowed }) => allowed && !/^(cancel|reject|hold)$/.test(action),
+    );
+    const next = open.length > 0 ? this.#pick(open).action : 'notes';
+    const step = this.#operations.find(
+      ({ method, path }) => method === 'post' && path === `${PAYOUT}/${next}`,
+    );
+    if (step) await this.#try(step, { ...caller, own: { 'id payouts': id } }, false, 1);
+  }
+
+  /** `ownShare`: how often what the caller owns is named, where a parameter can name it. */
+  async #try(operation: Operation, caller: FuzzCaller, hostile: boolean, ownShare = 0.7): Promise<Got> {
     this.#own = caller.own ?? {};
-    const sent = this.#request(operation, caller);
+    const sent = this.#request(operation, caller, hostile, ownShare);
     const got = await exchange(this.#world.url, sent);
     this.statuses.set(got.status, (this.statuses.get(got.status) ?? 0) + 1);
     if (got.status < 300) this.reached.add(`${operation.method} ${operation.path}`);
+    if (got.status < 300 && got.type.startsWith('application/json')) this.#learn(operation, got.text);
     for (const fault of this.#faultsOf(operation, caller, sent, got)) {
       const body = typeof sent.body === 'string' ? sent.body.slice(0, 300) : '(bytes)';
       this.faults.push(`${fault}\n  ${caller.name}: ${sent.method} ${sent.path} ${JSON.stringify(sent.headers)} ${body}\n  ${got.status} ${got.text.slice(0, 400)}`);
-    } // prettier-ignore
+    }
+    return got;
+  } // prettier-ignore
+
+  /** Ids of what has come up since, so that it is asked for too. */
+  #learn({ path }: Operation, text: string): void {
+    const note = (kind: string, id: string) => {
+      const pool = this.#known.get(kind) ?? [];
+      if (pool.includes(id)) return;
+      if (pool.length < MOST_KNOWN) pool.push(id);
+      else pool[Math.floor(this.#world.random() * pool.length)] = id;
+      this.#known.set(kind, pool);
+    };
+    for (const [, kind = '', id = ''] of text.matchAll(/"(payoutId|formId)":"([^"]+)"/g))
+      note(kind === 'payoutId' ? 'id payouts' : kind, id);
+    if (!/^\/api\/(notifications|admin-alerts)$/.test(path)) return;
+    for (const { id } of (JSON.parse(text) as { data: { id: string }[] }).data)
+      note(`id ${path.split('/')[2]}`, String(id));
   }
 
   #operation(): Operation {
@@ -184,8 +236,8 @@ export class Fuzzer {
     return made;
   }
 
-  #request(operation: Operation, caller: FuzzCaller): Sent {
-    const hostile = this.#chance(0.35);
+  #request(operation: Operation, caller: FuzzCaller, hostile: boolean, ownShare: number): Sent {
+    this.#ownShare = ownShare;
     const query = new URLSearchParams();
     let path = operation.path;
     for (const { name, in: place, required } of operation.parameters) {
@@ -259,11 +311,10 @@ export class Fuzzer {
 
   #named(name: string, path: string, hostile: boolean): string {
     if (hostile && this.#chance(0.4)) return this.#pick(HOSTILE);
-    const kinds = this.#world.known;
     const kind = name === 'id' ? `id ${path.split('/')[2]}` : name;
     const own = this.#own[kind];
-    if (own !== undefined && this.#chance(0.7)) return own;
-    return this.#pick(kinds[kind] ?? kinds['text'] ?? ['x']);
+    if (own !== undefined && this.#chance(this.#ownShare)) return own;
+    return this.#pick(this.#known.get(kind) ?? this.#known.get('text') ?? ['x']);
   }
 
   #pick<T>(items: readonly T[]): T {
