@@ -1,4 +1,8 @@
--- The functions as 0007 and 0008 made them, and no watch on identity checks.
+-- The functions as 0007 and 0008 made them, and no watch on identity checks; locks as on the way here.
+SELECT pg_advisory_xact_lock(7203007);
+--> statement-breakpoint
+LOCK TABLE queue_members, queue_totals IN ACCESS EXCLUSIVE MODE;
+--> statement-breakpoint
 DROP TRIGGER IF EXISTS queue_rows ON kyc_verification;
 --> statement-breakpoint
 DROP TRIGGER IF EXISTS queue_changes ON kyc_verification;
@@ -233,7 +237,7 @@ BEGIN
    WHERE (c.revenue, c.payouts, c.gross) IS DISTINCT FROM (o.revenue, o.payouts, o.gross) OR v.members <> 0 OR v.candidates <> 0;
 END $$;
 --> statement-breakpoint
-DROP FUNCTION queue_note_ahead, queue_kyc_verified;
+DROP FUNCTION queue_note_ahead, queue_kyc_verified, queue_kyc_range;
 --> statement-breakpoint
 ALTER FUNCTION queue_fold() RESET plan_cache_mode;
 --> statement-breakpoint
@@ -243,10 +247,15 @@ ALTER TABLE queue_members DROP COLUMN kyc_verified;
 --> statement-breakpoint
 ALTER TABLE queue_totals DROP COLUMN ahead;
 --> statement-breakpoint
-DROP INDEX user_audit_logs_time_idx, user_audit_logs_action_time_idx, user_audit_logs_admin_id_time_idx;
+DROP INDEX user_audit_logs_time_idx, user_audit_logs_action_time_idx, user_audit_logs_admin_id_time_idx,
+  user_audit_logs_entity_id_time_idx, user_audit_logs_user_id_time_idx;
 --> statement-breakpoint
 CREATE INDEX "user_audit_logs_admin_id_idx" ON "user_audit_logs" USING btree ("admin_id","sequence");
 --> statement-breakpoint
 CREATE INDEX "user_audit_logs_action_idx" ON "user_audit_logs" USING btree ("action","sequence");
 --> statement-breakpoint
 CREATE INDEX "user_audit_logs_created_at_idx" ON "user_audit_logs" USING btree ("created_at");
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_user_id_idx" ON "user_audit_logs" USING btree ("user_id","sequence");
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_entity_id_idx" ON "user_audit_logs" USING btree ("entity_id","sequence");

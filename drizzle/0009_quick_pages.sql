@@ -1,20 +1,13 @@
--- The audit log is read by time: a page of some month years ago is found by its index, where by number it was walked to from
--- the newest entry. The version before finds the same entries with what remains, only more slowly.
-DROP INDEX "user_audit_logs_admin_id_idx";
+-- Pages that cost as much as they show: of the queue, and of the audit log.
+-- First what an initiation takes, in its order, so that neither stops the other for good: the fold's lock, the queue, and
+-- the audit log last. Folds that wait go on with the functions below.
+SELECT pg_advisory_xact_lock(7203007);
 --> statement-breakpoint
-DROP INDEX "user_audit_logs_action_idx";
---> statement-breakpoint
-DROP INDEX "user_audit_logs_created_at_idx";
+LOCK TABLE queue_members, queue_totals IN ACCESS EXCLUSIVE MODE;
 --> statement-breakpoint
 ALTER TABLE "queue_totals" ADD COLUMN "ahead" bigint DEFAULT 0 NOT NULL;
 --> statement-breakpoint
 ALTER TABLE "queue_members" ADD COLUMN "kyc_verified" boolean DEFAULT false NOT NULL;
---> statement-breakpoint
-CREATE INDEX "user_audit_logs_admin_id_time_idx" ON "user_audit_logs" USING btree ("admin_id","created_at","sequence");
---> statement-breakpoint
-CREATE INDEX "user_audit_logs_action_time_idx" ON "user_audit_logs" USING btree ("action","created_at","sequence");
---> statement-breakpoint
-CREATE INDEX "user_audit_logs_time_idx" ON "user_audit_logs" USING btree ("created_at","sequence");
 --> statement-breakpoint
 -- A plan that was made when a table was small read all of it for each member, and was kept while the table grew.
 ALTER FUNCTION queue_compute(uuid[]) SET enable_seqscan = off;
@@ -29,6 +22,13 @@ BEGIN
   RETURN coalesce((SELECT k.status::text = 'verified' FROM public.kyc_verification k WHERE k.user_id = member
                     ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false);
 END $$;
+--> statement-breakpoint
+-- The same for everybody from `low` to `high` who has one, by reading the table once.
+CREATE FUNCTION queue_kyc_range(low uuid, high uuid) RETURNS TABLE (user_id uuid, is_verified boolean) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+  SELECT DISTINCT ON (k.user_id) k.user_id, k.status::text = 'verified' FROM public.kyc_verification k
+   WHERE k.user_id BETWEEN low AND high ORDER BY k.user_id, k.verified_at DESC NULLS LAST, k.id
+$$;
 --> statement-breakpoint
 -- Notes how many stand ahead of the first candidate. Only under the fold's lock.
 CREATE FUNCTION queue_note_ahead() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -118,8 +118,10 @@ BEGIN
   INSERT INTO public.queue_members (user_id, is_known, payments, lifetime_total, revenue, tenure_start, last_payment,
       tenure_number, subscription_id, subscription_status, provider_subscription_id, has_payout, live_payouts, live_gross,
       kyc_verified)
-    SELECT c.*, public.queue_kyc_verified(c.user_id)
-      FROM public.queue_compute_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') c;
+    SELECT c.*, coalesce(k.is_verified, false)
+      FROM public.queue_compute_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') c
+      LEFT JOIN public.queue_kyc_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') k
+        ON k.user_id = c.user_id;
   PERFORM public.queue_recount();
 END $$;
 --> statement-breakpoint
@@ -132,12 +134,13 @@ SET search_path = pg_catalog, pg_temp SET jit = off AS $$
                       subscription_id, subscription_status, provider_subscription_id, has_payout, live_payouts, live_gross,
                       kyc_verified
                  FROM public.queue_members WHERE user_id BETWEEN low AND high) m ON m.user_id = c.user_id
+    LEFT JOIN public.queue_kyc_range(low, high) k ON k.user_id = m.user_id
    WHERE ((c.user_id, c.is_known, c.payments, c.lifetime_total, c.revenue, c.tenure_start, c.last_payment, c.tenure_number,
           c.subscription_id, c.subscription_status, c.provider_subscription_id, c.has_payout, c.live_payouts, c.live_gross)
      IS DISTINCT FROM
          (m.user_id, m.is_known, m.payments, m.lifetime_total, m.revenue, m.tenure_start, m.last_payment, m.tenure_number,
           m.subscription_id, m.subscription_status, m.provider_subscription_id, m.has_payout, m.live_payouts, m.live_gross)
-          OR m.kyc_verified <> public.queue_kyc_verified(m.user_id))
+          OR m.kyc_verified <> coalesce(k.is_verified, false))
      AND NOT EXISTS (SELECT FROM public.queue_touched t WHERE t.user_id = coalesce(c.user_id, m.user_id))
      AND NOT EXISTS (SELECT FROM public.queue_touched t WHERE t.user_id IS NULL)
 $$;
@@ -294,26 +297,60 @@ BEGIN
   RETURN true;
 END $$;
 --> statement-breakpoint
-REVOKE EXECUTE ON FUNCTION queue_note_ahead, queue_kyc_verified FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION queue_note_ahead, queue_kyc_verified, queue_kyc_range FROM PUBLIC;
 --> statement-breakpoint
--- The triggers that were there did not miss anything, so nobody is worked out anew on their account. Where the queue is not
+-- Where the queue is watched, it is from here on for identity checks too; the main app's other tables need not wait for that.
+-- Without the right to it the queue is watched no more, until `npm run queue:rebuild` is run with the right. Where it was not
 -- watched, the comparison finds whose identity check the rollup does not know.
 DO $$
-DECLARE
-  was_watched constant boolean := (
-    SELECT count(*) = 16 FROM pg_trigger
-     WHERE tgenabled <> 'D' AND tgname IN ('queue_added', 'queue_rows', 'queue_changes', 'queue_truncated')
-       AND tgrelid IN ('users'::regclass, 'user_payments'::regclass, 'user_subscriptions'::regclass,
-                       'payout_management'::regclass, 'membership_removals'::regclass));
 BEGIN
-  PERFORM queue_watch();
-  IF was_watched AND EXISTS (SELECT FROM user_payments) THEN
-    -- One row for everybody is like another: where a TRUNCATE had left one too, one stays.
-    DELETE FROM queue_touched WHERE ctid = (SELECT ctid FROM queue_touched WHERE user_id IS NULL LIMIT 1);
+  IF (SELECT count(*) = 16 FROM pg_trigger
+       WHERE tgenabled <> 'D' AND tgname IN ('queue_added', 'queue_rows', 'queue_changes', 'queue_truncated')
+         AND tgrelid IN ('users'::regclass, 'user_payments'::regclass, 'user_subscriptions'::regclass,
+                         'payout_management'::regclass, 'membership_removals'::regclass)) THEN
+    BEGIN
+      CREATE TRIGGER queue_rows AFTER INSERT OR DELETE ON kyc_verification FOR EACH ROW EXECUTE FUNCTION queue_log_row();
+      CREATE TRIGGER queue_changes AFTER UPDATE ON kyc_verification FOR EACH ROW
+        WHEN ((OLD.id, OLD.user_id, OLD.status, OLD.verified_at) IS DISTINCT FROM (NEW.id, NEW.user_id, NEW.status, NEW.verified_at))
+        EXECUTE FUNCTION queue_log_row();
+      CREATE TRIGGER queue_truncated AFTER TRUNCATE ON kyc_verification FOR EACH STATEMENT
+        EXECUTE FUNCTION queue_log_everybody();
+    EXCEPTION WHEN insufficient_privilege OR wrong_object_type THEN NULL;
+    END;
+    IF queue_watched() THEN
+      BEGIN
+        ALTER TABLE kyc_verification ENABLE ALWAYS TRIGGER queue_rows, ENABLE ALWAYS TRIGGER queue_changes,
+          ENABLE ALWAYS TRIGGER queue_truncated;
+      EXCEPTION WHEN insufficient_privilege THEN NULL;
+      END;
+    END IF;
+  ELSE
+    PERFORM queue_watch();
   END IF;
   UPDATE queue_members m SET kyc_verified = true
-    FROM (SELECT DISTINCT ON (k.user_id) k.user_id, k.status::text = 'verified' AS is_verified FROM kyc_verification k
-           ORDER BY k.user_id, k.verified_at DESC NULLS LAST, k.id) newest
+    FROM queue_kyc_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') newest
    WHERE newest.user_id = m.user_id AND newest.is_verified;
   PERFORM queue_note_ahead();
 END $$;
+--> statement-breakpoint
+-- The audit log is read by time: a page of some month years ago is found by its index, where by number it was walked to from
+-- the newest entry. The version before finds the same entries with what remains, only more slowly.
+DROP INDEX "user_audit_logs_user_id_idx";
+--> statement-breakpoint
+DROP INDEX "user_audit_logs_entity_id_idx";
+--> statement-breakpoint
+DROP INDEX "user_audit_logs_admin_id_idx";
+--> statement-breakpoint
+DROP INDEX "user_audit_logs_action_idx";
+--> statement-breakpoint
+DROP INDEX "user_audit_logs_created_at_idx";
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_user_id_time_idx" ON "user_audit_logs" USING btree ("user_id","created_at","sequence");
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_entity_id_time_idx" ON "user_audit_logs" USING btree ("entity_id","created_at","sequence");
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_admin_id_time_idx" ON "user_audit_logs" USING btree ("admin_id","created_at","sequence");
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_action_time_idx" ON "user_audit_logs" USING btree ("action","created_at","sequence");
+--> statement-breakpoint
+CREATE INDEX "user_audit_logs_time_idx" ON "user_audit_logs" USING btree ("created_at","sequence");

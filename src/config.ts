@@ -1,6 +1,6 @@
 /** The only reader of the environment: turns it into one frozen, validated Config, or reports every fault at once. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, copyFileSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { environmentSchema, type Environment } from './config/environment.ts';
@@ -82,13 +82,23 @@ function keptSecrets(dataDirectory: string): Secrets {
     throw new ConfigError([`${dataDirectory} takes no files (${code}): make it writable, or set DATA_DIR`]);
   }
   try {
-    linkSync(aside, file);
+    nameIt(aside, file);
     return made;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     return read();
   } finally {
     rmSync(aside);
+  }
+}
+
+/** Throws EEXIST where there is one by that name. Some file systems know no second name; there it is copied. */
+function nameIt(aside: string, file: string): void {
+  try {
+    linkSync(aside, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error;
+    copyFileSync(aside, file, constants.COPYFILE_EXCL);
   }
 }
 

@@ -76,7 +76,7 @@ export function runInstance(): void {
     role: 'payout_service',
   });
   // On its schedule from a moment at which no instance's clock has come to the first slot.
-  // The proof's time is none that the database knows: only what the service does about different clocks is tried.
+  // The proof's time is none that the database knows, so what it says of clocks is about each other's alone.
   const runner = new JobRunner(
     { database, clock, machineClock: systemClock, logger: silentLogger, jobs: jobs(database) },
     LEASE_MS,

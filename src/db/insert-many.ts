@@ -25,7 +25,9 @@ export async function insertMany<T extends PgTable>(
     sql`, `,
   );
   const values = rows.map((row: Record<string, unknown>) => {
-    if (Object.keys(row).length !== names.length) throw new Error('The rows do not have the same fields.');
+    const isSame =
+      Object.keys(row).length === names.length && names.every(([field]) => row[field] !== undefined);
+    if (!isSame) throw new Error('The rows do not have the same fields.');
     return Object.fromEntries(names.map(([field, column]) => [column, row[field]]));
   });
   await tx.execute(sql`

@@ -3,8 +3,8 @@ import { errorFields, type Logger } from '../kernel/logger.ts';
 
 /**
  * Says which instance is to try a slot. It only spares the others the question: whether a slot is run, and that it is
- * run once, the row in `job_runs` decides, so that a Redis which forgets or is away does no harm. Without one every instance
- * tries.
+ * run once, the row in `job_runs` decides, so that a Redis which forgets or is away does no harm. One that is elected and
+ * cannot, as its clock is ahead, leaves the slot to the next look, a minute later. Without a Redis every instance tries.
  */
 export interface JobElection {
   isElected(job: string, slot: Date): Promise<boolean>;

@@ -21,6 +21,7 @@ import {
   handOver,
   lastRuns,
   lastSlots,
+  presentSlot,
   putOnSchedule,
   runningJobs,
   RunLost,
@@ -121,7 +122,7 @@ export class JobRunner {
   async runMissed(): Promise<void> {
     await this.#putOnSchedule();
     const { reader } = this.#database;
-    const [slots, dead] = await Promise.all([lastSlots(reader), deadRuns(reader)]);
+    const [slots, dead] = await Promise.all([lastSlots(reader, this.#movedMs()), deadRuns(reader)]);
     for (const job of this.#jobs) {
       const last = slots.get(job.name) ?? this.#since;
       const due = last < slotAtOrBefore(job.schedule, this.#clock.now());
@@ -182,7 +183,11 @@ export class JobRunner {
   /** Work for a job has just come up: it runs now, and whoever takes it over if this instance dies goes on with it. */
   wake(name: string): void {
     const job = this.#jobs.find((other) => other.name === name);
-    if (job && this.isRunning) void this.#track(this.#runSlot(job, this.#clock.now()));
+    if (job && this.isRunning) void this.#track(this.#runAwoken(job));
+  }
+
+  async #runAwoken(job: Job): Promise<void> {
+    await this.#runSlot(job, await presentSlot(this.#database.reader, this.#movedMs()));
   }
 
   /** Runs a job now. Throws NOT_FOUND or ALREADY_RUNNING; a job that fails is told in the answer. */

@@ -17,6 +17,19 @@ const DIED = 'The run died before it ended.';
  */
 const latestBy = (movedMs: number) => sql`clock_timestamp() + ${movedMs + 5000} * interval '1 millisecond'`;
 
+const scheduled = (job: string) => and(eq(jobRuns.job, job), eq(jobRuns.trigger, 'schedule'));
+/** A slot that is to come was taken on the word of a wrong clock, and stands for none that is due. */
+const hasCome = (movedMs: number) => sql`${jobRuns.slot} <= ${latestBy(movedMs)}`;
+
+/** The moment, by the database's clock, for a run that nobody has waited for. */
+export async function presentSlot(reader: Reader, movedMs: number): Promise<Date> {
+  const [row] = await reader.execute<{ at: string }>(
+    sql`SELECT clock_timestamp() + ${movedMs} * interval '1 millisecond' AS at`,
+  );
+  if (!row) throw new Error('The database tells no time.');
+  return new Date(row.at);
+}
+
 /** Puts jobs on their schedule from `since` on, or from now where that is to come, unless they are on it. */
 export async function putOnSchedule(
   tx: Tx,
@@ -88,7 +101,7 @@ export async function claimSlot(
     await tx
       .select({ id: jobRuns.id })
       .from(jobRuns)
-      .where(and(eq(jobRuns.job, job), eq(jobRuns.trigger, 'schedule'), gte(jobRuns.slot, slot)))
+      .where(and(scheduled(job), gte(jobRuns.slot, slot), hasCome(movedMs)))
       .limit(1),
   ];
   if (!schedule || slot <= schedule.since || taken) return undefined;
@@ -187,12 +200,12 @@ export async function lastRuns(reader: Reader): Promise<Map<string, JobRunRow>> 
 }
 
 /** For each job on its schedule: its newest slot that was taken, or else since when it is on it. */
-export async function lastSlots(reader: Reader): Promise<Map<string, Date>> {
+export async function lastSlots(reader: Reader, movedMs: number): Promise<Map<string, Date>> {
   const rows = await reader
     .select({
       job: jobSchedules.job,
       slot: sql<string>`coalesce((SELECT max(${jobRuns.slot}) FROM ${jobRuns}
-        WHERE ${jobRuns.job} = ${jobSchedules.job} AND ${jobRuns.trigger} = 'schedule'), ${jobSchedules.since})`,
+        WHERE ${jobRuns.job} = ${jobSchedules.job} AND ${jobRuns.trigger} = 'schedule' AND ${hasCome(movedMs)}), ${jobSchedules.since})`,
     })
     .from(jobSchedules);
   return new Map(rows.map(({ job, slot }) => [job, new Date(slot)]));

@@ -153,10 +153,20 @@ function safeLink(value: string): string {
 }
 
 /**
- * What may be a TIN or an account number in words that somebody typed, as mail is no place for one: six digits or more,
- * however they are grouped. Ids and days are none, and sums of money are written with commas.
+ * What may be a TIN or an account number in words that somebody typed, as mail is no place for one: six digits or more, alone or
+ * grouped by blanks or hyphens. Ids, days and times are none, and sums of money are written with commas.
  */
-const NUMBERS = /\b(?:(?:PO|W9|1099)-\d{4}-[0-9A-Z]{8}|\d{4}-\d{2}-\d{2}|(\d(?:[ -]?\d){5,}))\b/g;
+const NUMBERS = new RegExp(
+  [
+    '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}',
+    '(?:PO|W9|1099)-\\d{4}-[0-9A-HJKMNP-TV-Z]{8}',
+    '\\d{4}-\\d{2}(?:-\\d{2}(?:T[\\d:.]+Z)?)?(?![ -]?\\d)',
+    '(\\d(?:[ -]?\\d){5,})',
+  ]
+    .map((form) => `\\b${form}(?!\\w)`)
+    .join('|'),
+  'g',
+);
 const withoutNumbers = (value: string): string =>
   value.replace(NUMBERS, (whole, number?: string) =>
     number === undefined ? whole : `****${number.replace(/\D/g, '').slice(-4)}`,

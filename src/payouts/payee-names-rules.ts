@@ -76,6 +76,7 @@ const REASON = /^NAME_MISMATCH: The names differ\. Identity check: (.*)\. W-9: (
 
 /** Is this the reason for which a payout with these names is held? They may be written in another way by now. */
 export function isMismatchOf(reason: string | null, names: PayeeNames): boolean {
+  if (reason === mismatchReason(names)) return true;
   const [, kyc, w9, accountHolder] = REASON.exec(reason ?? '') ?? [];
   if (kyc === undefined) return false;
   const given = (name: string | undefined) => (name === 'none' ? undefined : name);

@@ -148,7 +148,7 @@ export class MemberQueue {
         severity: 'critical',
         category: 'queue_drift',
         title: 'The queue was not what the payments say',
-        message: `${found.driftedMembers} members and ${found.wrongSums.length} sums differed, and were mended. Something changed the tables past the triggers: compare payouts initiated since the check before.`,
+        message: `${found.driftedMembers.toLocaleString('en-US')} members and ${found.wrongSums.length.toLocaleString('en-US')} sums differed, and were mended. Something changed the tables past the triggers: compare payouts initiated since the check before.`,
         details: { ...found },
         subject: 'all',
         at,

@@ -29,8 +29,8 @@ export interface IssueProgress {
   issued: number;
 }
 
-/** Forms in one transaction. A kill loses this many at most, and they are made again. */
-const STEP = 1000;
+/** Forms in one transaction, with as many locks. A kill loses this many at most, and they are made again. */
+const STEP = 500;
 /** How long to wait for payees that another worker has taken. */
 const WAIT_MS = 50;
 

@@ -313,15 +313,24 @@ describe('two instances on one database', () => {
     expect(schedule?.wait).toBeLessThan(10);
     // As if it had been on its schedule for long.
     await service.sql`UPDATE job_schedules SET since = now() - interval '9 days'`;
+    // What an instance before this rule may have left behind.
+    await service.sql`INSERT INTO job_runs (job, slot, trigger, started_at, status, lease_until)
+      VALUES ('report', now() + interval '2 days', 'schedule', now(), 'succeeded', now())`;
     await wrong.runMissed();
     expect(runs).toEqual([]);
     const right = runnerOf(beside, systemClock, systemClock, job);
     await right.runMissed();
     await wrong.runMissed();
     expect(runs).toEqual([slotAtOrBefore(job.schedule, new Date()).toISOString()]);
+    // Work that has just come up does not wait for a schedule.
+    wrong.start();
+    wrong.wake('report');
+    await expect.poll(() => runs.length).toBe(2);
+    await wrong.stop();
+    expect(Math.abs(Date.now() - Date.parse(runs[1] ?? ''))).toBeLessThan(60_000);
     // A demo's clock is as far ahead as everybody says.
     await runnerOf(service, wrongClock, systemClock, job).runMissed();
-    expect(runs).toHaveLength(2);
+    expect(runs).toHaveLength(3);
   });
 
   it('run a slot that was missed once, however many were, and late', async () => {

@@ -160,13 +160,15 @@ describe('templates', () => {
 
   it('shows the last four digits of a number that somebody typed into a reason', () => {
     const reason =
-      'SSN 123-45-6789, EIN 12-3456789, account 000123456789, or 1234567, 12 345 678, 4000-1234-5678; code R03, check 1042; ' +
-      'sent 2026-11-20, PO-2026-12345678, PO-2026-7Q2K9M4X, $99,700.00.';
+      'SSN 123-45-6789, EIN 12-3456789, account 000123456789, or 1234567, 12 345 678, 4000-1234-5678, 1234-56-78-9012; ' +
+      'code R03, check 1042; sent 2026-11-20, in 2026-11, at 2026-11-22T12:00:00.000Z, PO-2026-12345678, PO-2026-7Q2K9M4X, ' +
+      '12345678-1234-4123-8123-123456789012, $1,299,700.00.';
     const { html, text } = render('manual-review', { reason });
     for (const form of [html, text]) {
       expect(form).toContain(
-        'SSN ****6789, EIN ****6789, account ****6789, or ****4567, ****5678, ****5678; code R03, check 1042; ' +
-          'sent 2026-11-20, PO-2026-12345678, PO-2026-7Q2K9M4X, $99,700.00.',
+        'SSN ****6789, EIN ****6789, account ****6789, or ****4567, ****5678, ****5678, ****9012; ' +
+          'code R03, check 1042; sent 2026-11-20, in 2026-11, at 2026-11-22T12:00:00.000Z, PO-2026-12345678, PO-2026-7Q2K9M4X, ' +
+          '12345678-1234-4123-8123-123456789012, $1,299,700.00.',
       );
     }
   });

@@ -411,7 +411,8 @@ it('a fold that began with few members looks each of many up by index', async ()
   const scanned = async () => {
     const [row] = await sql<{ rows: number }[]>`
       SELECT sum(pg_stat_get_tuples_returned(oid))::integer AS rows FROM pg_class
-       WHERE relname IN ('users', 'user_payments', 'user_subscriptions', 'queue_members', 'payout_management', 'membership_removals')`;
+       WHERE relname IN ('users', 'user_payments', 'user_subscriptions', 'queue_members', 'payout_management',
+                         'membership_removals', 'kyc_verification')`;
     return row?.rows ?? 0;
   };
   try {

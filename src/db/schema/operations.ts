@@ -43,11 +43,11 @@ export const userAuditLogs = pgTable(
   (table) => [
     uniqueIndex('user_audit_logs_sequence').on(table.sequence),
     uniqueIndex('user_audit_logs_chain').on(table.entityType, table.entityId, table.chainIndex),
-    index('user_audit_logs_user_id_idx').on(table.userId, table.sequence),
+    index('user_audit_logs_user_id_time_idx').on(table.userId, table.createdAt, table.sequence),
     index('user_audit_logs_admin_id_time_idx').on(table.adminId, table.createdAt, table.sequence),
     index('user_audit_logs_action_time_idx').on(table.action, table.createdAt, table.sequence),
     index('user_audit_logs_time_idx').on(table.createdAt, table.sequence),
-    index('user_audit_logs_entity_id_idx').on(table.entityId, table.sequence),
+    index('user_audit_logs_entity_id_time_idx').on(table.entityId, table.createdAt, table.sequence),
   ],
 );
 
