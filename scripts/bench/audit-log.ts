@@ -35,7 +35,9 @@ export async function measureAuditLog(
     const asked: Record<string, Omit<AuditFilter, 'limit'>> = {
       newest: {},
       'from the middle on': {
-        cursor: Buffer.from(JSON.stringify([Number(middle.sequence)])).toString('base64url'),
+        cursor: Buffer.from(JSON.stringify([at.toISOString(), Number(middle.sequence)])).toString(
+          'base64url',
+        ),
       },
       'of one payout': { entityType: 'payout', entityId: middle.id },
       'of one admin': { adminId: 7 },

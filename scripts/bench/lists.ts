@@ -21,12 +21,15 @@ export async function measureLists({ url }: DataSet): Promise<ListTimes> {
   const database = new Database({ url, poolSize: 3, role: 'payout_service' });
   const { reader } = database;
   try {
-    const [middle] = await database.sql<{ at: string; id: string; sequence: string }[]>`
-      SELECT created_at AS at, payout_id AS id, (SELECT max(sequence) / 10 FROM user_audit_logs) AS sequence
+    const [middle] = await database.sql<{ at: string; id: string }[]>`
+      SELECT created_at AS at, payout_id AS id
         FROM payout_management ORDER BY created_at OFFSET (SELECT count(*) / 10 FROM payout_management) LIMIT 1`;
-    if (!middle) throw new Error('There are no payouts.');
+    const [entry] = await database.sql<{ at: string; sequence: string }[]>`
+      SELECT created_at AS at, sequence FROM user_audit_logs
+       WHERE sequence = (SELECT max(sequence) / 10 FROM user_audit_logs)`;
+    if (!middle || !entry) throw new Error('There are no payouts.');
     const payouts = cursorOf([new Date(middle.at).toISOString(), middle.id]);
-    const entries = cursorOf([Number(middle.sequence)]);
+    const entries = cursorOf([new Date(entry.at).toISOString(), Number(entry.sequence)]);
     const of = async (work: () => Promise<unknown>) => median(await times(60, work));
     return {
       payoutsFirst: await of(() => listCases(reader, { limit: 50 })),
