@@ -237,7 +237,7 @@ BEGIN
    WHERE (c.revenue, c.payouts, c.gross) IS DISTINCT FROM (o.revenue, o.payouts, o.gross) OR v.members <> 0 OR v.candidates <> 0;
 END $$;
 --> statement-breakpoint
-DROP FUNCTION queue_note_ahead, queue_kyc_verified, queue_kyc_range;
+DROP FUNCTION queue_note_first, queue_kyc_verified, queue_kyc_range;
 --> statement-breakpoint
 ALTER FUNCTION queue_fold() RESET plan_cache_mode;
 --> statement-breakpoint
@@ -245,7 +245,7 @@ ALTER FUNCTION queue_compute(uuid[]) RESET enable_seqscan;
 --> statement-breakpoint
 ALTER TABLE queue_members DROP COLUMN kyc_verified;
 --> statement-breakpoint
-ALTER TABLE queue_totals DROP COLUMN ahead;
+ALTER TABLE queue_totals DROP COLUMN ahead, DROP COLUMN first_user, DROP COLUMN first_start;
 --> statement-breakpoint
 DROP INDEX user_audit_logs_time_idx, user_audit_logs_action_time_idx, user_audit_logs_admin_id_time_idx,
   user_audit_logs_entity_id_time_idx, user_audit_logs_user_id_time_idx;

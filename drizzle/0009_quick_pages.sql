@@ -5,7 +5,8 @@ SELECT pg_advisory_xact_lock(7203007);
 --> statement-breakpoint
 LOCK TABLE queue_members, queue_totals IN ACCESS EXCLUSIVE MODE;
 --> statement-breakpoint
-ALTER TABLE "queue_totals" ADD COLUMN "ahead" bigint DEFAULT 0 NOT NULL;
+ALTER TABLE "queue_totals" ADD COLUMN "first_start" timestamp with time zone, ADD COLUMN "first_user" uuid,
+  ADD COLUMN "ahead" bigint DEFAULT 0 NOT NULL;
 --> statement-breakpoint
 ALTER TABLE "queue_members" ADD COLUMN "kyc_verified" boolean DEFAULT false NOT NULL;
 --> statement-breakpoint
@@ -30,18 +31,21 @@ SET search_path = pg_catalog, pg_temp AS $$
    WHERE k.user_id BETWEEN low AND high ORDER BY k.user_id, k.verified_at DESC NULLS LAST, k.id
 $$;
 --> statement-breakpoint
--- Notes how many stand ahead of the first candidate. Only under the fold's lock.
-CREATE FUNCTION queue_note_ahead() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+-- Notes who is the first candidate, and how many stand ahead. Only under the fold's lock.
+CREATE FUNCTION queue_note_first() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
+  start timestamptz;
+  member uuid;
   counted bigint;
 BEGIN
-  SELECT public.queue_rank(m.tenure_start, m.user_id) - 1 INTO counted
+  SELECT m.tenure_start, m.user_id, public.queue_rank(m.tenure_start, m.user_id) - 1 INTO start, member, counted
     FROM public.queue_members m WHERE m.is_candidate ORDER BY m.tenure_start, m.user_id LIMIT 1;
-  UPDATE public.queue_totals SET ahead = coalesce(counted, 0) WHERE ahead <> coalesce(counted, 0);
+  UPDATE public.queue_totals t SET first_start = start, first_user = member, ahead = coalesce(counted, 0)
+   WHERE (t.first_start, t.first_user, t.ahead) IS DISTINCT FROM (start, member, coalesce(counted, 0));
 END $$;
 --> statement-breakpoint
--- As it was, but by index alone, for the same reason; it keeps the identity check, and notes who stands ahead.
+-- As it was, but by index alone, for the same reason; it keeps the identity check, and notes who is first.
 CREATE OR REPLACE FUNCTION queue_recompute(ids uuid[]) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
@@ -91,10 +95,10 @@ BEGIN
                  coalesce(sum(live_gross), 0) AS gross FROM old) o,
          (SELECT coalesce(sum(members), 0) AS members, coalesce(sum(candidates), 0) AS candidates FROM moved) v
    WHERE (c.revenue, c.payouts, c.gross) IS DISTINCT FROM (o.revenue, o.payouts, o.gross) OR v.members <> 0 OR v.candidates <> 0;
-  PERFORM public.queue_note_ahead();
+  PERFORM public.queue_note_first();
 END $$;
 --> statement-breakpoint
--- As it was, and notes who stands ahead.
+-- As it was, and notes who is first.
 CREATE OR REPLACE FUNCTION queue_recount() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET jit = off AS $$
 BEGIN
@@ -108,7 +112,7 @@ BEGIN
     FROM (SELECT coalesce(sum(revenue), 0) AS revenue, count(*) FILTER (WHERE in_queue) AS members,
                  count(*) FILTER (WHERE is_candidate) AS candidates, coalesce(sum(live_payouts), 0) AS live_payouts,
                  coalesce(sum(live_gross), 0) AS live_gross FROM public.queue_members) n;
-  PERFORM public.queue_note_ahead();
+  PERFORM public.queue_note_first();
 END $$;
 --> statement-breakpoint
 -- As it was, with the identity check.
@@ -145,15 +149,14 @@ SET search_path = pg_catalog, pg_temp SET jit = off AS $$
      AND NOT EXISTS (SELECT FROM public.queue_touched t WHERE t.user_id IS NULL)
 $$;
 --> statement-breakpoint
--- As it was, but what stands ahead of the first page has been counted by the fold, which knows the identity check too.
+-- As it was, but where the first page begins has been noted by the fold, which knows the identity check too.
 CREATE OR REPLACE FUNCTION queue_candidate_page(after_start timestamptz, after_user uuid, before_start timestamptz, before_user uuid,
   only_valid boolean, most integer) RETURNS TABLE (
   is_waiting boolean, user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz,
   last_payment timestamptz, payments integer, lifetime_total numeric, subscription_status text, has_payout boolean,
   tenure_number integer, kyc_verified boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET enable_memoize = off AS $$
+SET enable_seqscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
   waiting boolean;
@@ -161,16 +164,14 @@ DECLARE
   first_user uuid;
   ahead bigint;
 BEGIN
-  SELECT m.tenure_start, m.user_id, EXISTS (SELECT FROM public.queue_touched),
-         CASE WHEN after_start IS NULL THEN (SELECT t.ahead FROM public.queue_totals t) END
-    INTO first_start, first_user, waiting, ahead
-    FROM public.queue_members m
-   WHERE m.is_candidate
-     AND (m.tenure_start, m.user_id) >
-         (coalesce(after_start, '-infinity'), coalesce(after_user, '00000000-0000-0000-0000-000000000000'))
-   ORDER BY m.tenure_start, m.user_id LIMIT 1;
-  IF ahead IS NULL THEN
-    ahead := public.queue_rank(first_start, first_user) - 1;
+  IF after_start IS NULL THEN
+    SELECT t.first_start, t.first_user, t.ahead, EXISTS (SELECT FROM public.queue_touched)
+      INTO first_start, first_user, ahead, waiting FROM public.queue_totals t;
+  ELSE
+    SELECT m.tenure_start, m.user_id, public.queue_rank(m.tenure_start, m.user_id) - 1, EXISTS (SELECT FROM public.queue_touched)
+      INTO first_start, first_user, ahead, waiting
+      FROM public.queue_members m WHERE m.is_candidate AND (m.tenure_start, m.user_id) > (after_start, after_user)
+     ORDER BY m.tenure_start, m.user_id LIMIT 1;
   END IF;
   RETURN QUERY
   SELECT waiting, z.user_id, u.email::text, nullif(concat_ws(' ', u.first_name, u.middle_name, u.last_name), ''),
@@ -297,7 +298,7 @@ BEGIN
   RETURN true;
 END $$;
 --> statement-breakpoint
-REVOKE EXECUTE ON FUNCTION queue_note_ahead, queue_kyc_verified, queue_kyc_range FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION queue_note_first, queue_kyc_verified, queue_kyc_range FROM PUBLIC;
 --> statement-breakpoint
 -- Where the queue is watched, it is from here on for identity checks too; the main app's other tables need not wait for that.
 -- Without the right to it the queue is watched no more, until `npm run queue:rebuild` is run with the right. Where it was not
@@ -330,7 +331,7 @@ BEGIN
   UPDATE queue_members m SET kyc_verified = true
     FROM queue_kyc_range('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff') newest
    WHERE newest.user_id = m.user_id AND newest.is_verified;
-  PERFORM queue_note_ahead();
+  PERFORM queue_note_first();
 END $$;
 --> statement-breakpoint
 -- The audit log is read by time: a page of some month years ago is found by its index, where by number it was walked to from

@@ -141,7 +141,7 @@ export async function findDrifted(
   return { count: Number(rows[0]?.count ?? 0), userIds: rows.map((row) => row.user_id) };
 }
 
-/** The days and totals that are not what the members add up to, and who stands ahead of the first candidate. */
+/** The days and totals that are not what the members add up to, and the first candidate. */
 export async function findWrongSums(reader: Reader): Promise<string[]> {
   const rows = await reader.execute<{ name: string }>(sql`
     WITH counted AS (
@@ -162,11 +162,12 @@ export async function findWrongSums(reader: Reader): Promise<string[]> {
                         WHERE (t.revenue, t.members, t.candidates, t.live_payouts, t.live_gross)
                             = (s.revenue, s.members, s.candidates, s.live_payouts, s.live_gross))
     UNION ALL
-    SELECT 'ahead' FROM queue_totals t
-     WHERE t.ahead <> (SELECT count(*) FROM queue_members m
-                        WHERE m.in_queue AND (m.tenure_start, m.user_id) < (
-                          SELECT f.tenure_start, f.user_id FROM queue_members f WHERE f.is_candidate
-                           ORDER BY f.tenure_start, f.user_id LIMIT 1))
+    SELECT 'first' FROM queue_totals t
+      LEFT JOIN (SELECT tenure_start, user_id FROM queue_members WHERE is_candidate
+                  ORDER BY tenure_start, user_id LIMIT 1) f ON true
+     WHERE (t.first_start, t.first_user) IS DISTINCT FROM (f.tenure_start, f.user_id)
+        OR t.ahead <> (SELECT count(*) FROM queue_members m
+                        WHERE m.in_queue AND (m.tenure_start, m.user_id) < (f.tenure_start, f.user_id))
      ORDER BY 1`);
   return rows.map((row) => row.name);
 }

@@ -81,7 +81,9 @@ export const queueTotals = pgTable(
     candidates: bigint('candidates', { mode: 'number' }).notNull().default(0),
     livePayouts: bigint('live_payouts', { mode: 'number' }).notNull().default(0),
     liveGross: sum('live_gross').notNull().default('0'),
-    /** How many stand ahead of the first candidate, so that the first page need not count them. */
+    /** The first candidate, and how many stand ahead, so that the first page need not count them. */
+    firstStart: instant('first_start'),
+    firstUser: uuid('first_user'),
     ahead: bigint('ahead', { mode: 'number' }).notNull().default(0),
   },
   () => [check('queue_totals_one_row', sql`one`)],
