@@ -237,7 +237,7 @@ BEGIN
    WHERE (c.revenue, c.payouts, c.gross) IS DISTINCT FROM (o.revenue, o.payouts, o.gross) OR v.members <> 0 OR v.candidates <> 0;
 END $$;
 --> statement-breakpoint
-DROP FUNCTION queue_note_first, queue_kyc_verified, queue_kyc_range;
+DROP FUNCTION queue_note_first, queue_kyc_range;
 --> statement-breakpoint
 ALTER FUNCTION queue_fold() RESET plan_cache_mode;
 --> statement-breakpoint

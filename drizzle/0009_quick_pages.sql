@@ -16,15 +16,7 @@ ALTER FUNCTION queue_compute(uuid[]) SET enable_seqscan = off;
 -- What the fold does is planned once.
 ALTER FUNCTION queue_fold() SET plan_cache_mode = force_generic_plan;
 --> statement-breakpoint
--- The newest identity check decides.
-CREATE FUNCTION queue_kyc_verified(member uuid) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
-BEGIN
-  RETURN coalesce((SELECT k.status::text = 'verified' FROM public.kyc_verification k WHERE k.user_id = member
-                    ORDER BY k.verified_at DESC NULLS LAST, k.id LIMIT 1), false);
-END $$;
---> statement-breakpoint
--- The same for everybody from `low` to `high` who has one, by reading the table once.
+-- The newest identity check of everybody from `low` to `high` who has one, by reading the table once.
 CREATE FUNCTION queue_kyc_range(low uuid, high uuid) RETURNS TABLE (user_id uuid, is_verified boolean) LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT DISTINCT ON (k.user_id) k.user_id, k.status::text = 'verified' FROM public.kyc_verification k
@@ -60,7 +52,9 @@ BEGIN
     INSERT INTO public.queue_members AS m (user_id, is_known, payments, lifetime_total, revenue, tenure_start, last_payment,
       tenure_number, subscription_id, subscription_status, provider_subscription_id, has_payout, live_payouts, live_gross,
       kyc_verified)
-    SELECT cur.*, public.queue_kyc_verified(user_id) FROM cur
+    SELECT cur.*, coalesce(k.is_verified, false) FROM cur
+      LEFT JOIN LATERAL (SELECT c.status::text = 'verified' AS is_verified FROM public.kyc_verification c WHERE c.user_id = cur.user_id
+                          ORDER BY c.verified_at DESC NULLS LAST, c.id LIMIT 1) k ON true
     ON CONFLICT (user_id) DO UPDATE SET is_known = excluded.is_known, payments = excluded.payments,
       lifetime_total = excluded.lifetime_total, revenue = excluded.revenue, tenure_start = excluded.tenure_start,
       last_payment = excluded.last_payment, tenure_number = excluded.tenure_number,
@@ -298,7 +292,7 @@ BEGIN
   RETURN true;
 END $$;
 --> statement-breakpoint
-REVOKE EXECUTE ON FUNCTION queue_note_first, queue_kyc_verified, queue_kyc_range FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION queue_note_first, queue_kyc_range FROM PUBLIC;
 --> statement-breakpoint
 -- Where the queue is watched, it is from here on for identity checks too; the main app's other tables need not wait for that.
 -- Without the right to it the queue is watched no more, until `npm run queue:rebuild` is run with the right. Where it was not

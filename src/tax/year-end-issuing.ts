@@ -30,7 +30,7 @@ export interface IssueProgress {
 }
 
 /** Forms in one transaction, with as many locks. A kill loses this many at most, and they are made again. */
-const STEP = 500;
+const STEP = 1000;
 /** How long to wait for payees that another worker has taken. */
 const WAIT_MS = 50;
 
@@ -44,6 +44,8 @@ export class YearEndIssuing {
   readonly #clock: Clock;
   readonly #years: TaxYears;
   readonly #stepSize: number;
+  /** The step under way here. A step holds many locks, and the server has only so many: an instance takes one at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
   /** Told when a request leaves work over, for whoever goes on with it. */
   onLeftOver: () => void = () => {};
 
@@ -104,12 +106,18 @@ export class YearEndIssuing {
     for (let now = run; ;) {
       if (now.status === 'done' || isOver()) return now;
       const taken = await runInContext(context, () =>
-        this.#database.transaction((tx) => this.#step(tx, run)),
+        this.#inTurn(() => this.#database.transaction((tx) => this.#step(tx, run))),
       );
       now = taken.run;
       tell(progressOf(now));
       if (taken.payees === 0 && now.status === 'running') await sleep(WAIT_MS);
     }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const ended = this.#turn.then(work);
+    this.#turn = ended.catch(() => undefined);
+    return ended;
   }
 
   async #step(tx: Tx, run: IssueRunRow): Promise<{ run: IssueRunRow; payees: number }> {

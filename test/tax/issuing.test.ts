@@ -18,7 +18,7 @@ let actor: IssuingActor;
 beforeAll(async () => {
   cast = await startCast();
   cast.service.time.setTo('2027-01-20T12:00:00Z');
-  people = await insertPeople(cast.service.sql, 550);
+  people = await insertPeople(cast.service.sql, 1050);
   const { adminId, userId, email } = cast.finance;
   actor = { kind: 'staff', adminId, userId, email, role: 'finance_manager' };
 });
@@ -67,10 +67,10 @@ describe('the issuing of a year', () => {
     try {
       // No time at all: only the list is made, as if the process had died after it.
       const begun = await issuing().issue(actor, 2026, -1);
-      expect(begun).toEqual({ taxYear: 2026, status: 'running', payees: 550, issued: 0 });
+      expect(begun).toEqual({ taxYear: 2026, status: 'running', payees: 1050, issued: 0 });
       expect(left).toBe(1);
       const report = expectOk(await cast.viewer.get('/api/reports/tax-forms/2026')).body;
-      expect(report.issuing).toEqual({ status: 'running', payees: 550, issued: 0 });
+      expect(report.issuing).toEqual({ status: 'running', payees: 1050, issued: 0 });
     } finally {
       issuing().onLeftOver = onLeftOver;
     }
@@ -84,22 +84,22 @@ describe('the issuing of a year', () => {
       ),
     ).toEqual({
       runs: 1,
-      issued: 500,
+      issued: 1000,
       left: 50,
     });
-    expect(told).toEqual([500]);
+    expect(told).toEqual([1000]);
     // The report has both kinds in one order, whatever the pages; the file has the same.
     const seen: { userId: string; status: string }[] = [];
     for (let cursor = ''; ;) {
       const path = `/api/reports/tax-forms/2026?limit=190${cursor}`;
       const page = expectOk(await cast.viewer.get(path)).body;
-      expect(page.totals).toMatchObject({ forms: 550, box3OtherIncome: 55_000_000 });
+      expect(page.totals).toMatchObject({ forms: 1050, box3OtherIncome: 105_000_000 });
       seen.push(...page.data);
       if (page.nextCursor === null) break;
       cursor = `&cursor=${page.nextCursor}`;
     }
     expect(seen.map(({ userId }) => userId)).toEqual(people.toSorted());
-    expect(seen.filter(({ status }) => status === 'issued')).toHaveLength(500);
+    expect(seen.filter(({ status }) => status === 'issued')).toHaveLength(1000);
     expect(seen.filter(({ status }) => status === 'draft')).toHaveLength(50);
     const csv = expectOk(await cast.viewer.get('/api/reports/tax-forms/2026?format=csv')).body as string;
     const lines = csv.trimEnd().split('\r\n').slice(1);
@@ -108,12 +108,12 @@ describe('the issuing of a year', () => {
       expect((await cast.viewer.get(`/api/reports/tax-forms/2026?${query}`)).status).toBe(400);
     const { body: run } = await cast.admin.post('/api/jobs/tax-form-issuing/run');
     expect(run).toMatchObject({ status: 'succeeded', result: { runs: 1, issued: 50, left: 0 } });
-    await expectOneEach(550);
+    await expectOneEach(1050);
     const again = expectOk(await cast.finance.post('/api/reports/tax-forms/2026')).body;
     expect(again.issuing).toEqual({ status: 'done', payees: 0, issued: 0 });
-    expect([again.data.length, again.totals.forms]).toEqual([50, 550]);
+    expect([again.data.length, again.totals.forms]).toEqual([50, 1050]);
     expect(again.nextCursor).not.toBeNull();
-    await expectOneEach(550);
+    await expectOneEach(1050);
   });
 
   it('by several instances and requests at once makes one form for each', async () => {
@@ -134,7 +134,7 @@ describe('the issuing of a year', () => {
     } finally {
       await beside.stop();
     }
-    await expectOneEach(550);
+    await expectOneEach(1050);
   });
 
   it('whose step fails is as before that step, and goes on when the cause has gone', async () => {
