@@ -88,9 +88,15 @@ async function measureMembers(): Promise<void> {
   judgeReads(largest, reads);
   if (runs('writes')) {
     const writes = await measureWrites(data, quick ? 1 : 3);
-    find('main app’s inserts, single', ratio(writes.single), '>= 0.75', writes.single >= 0.75);
-    find('main app’s inserts, bulk', ratio(writes.bulk), '>= 0.85', writes.bulk >= 0.85);
-    find('main app’s inserts, contended', ratio(writes.contended), '>= 0.9', writes.contended >= 0.9);
+    for (const [kind, least] of [
+      ['single', 0.75],
+      ['bulk', 0.85],
+      ['contended', 0.9],
+    ] as const) {
+      const [alone, folded] = writes[kind];
+      const found = `${ratio(alone)} (${ratio(folded)} while folding)`;
+      find(`main app’s inserts, ${kind}`, found, `>= ${least}`, alone >= least);
+    }
     find('deadlocks', String(writes.deadlocks), '0', writes.deadlocks === 0);
   }
   if (runs('http')) judgeHttp(await measureHttp(data, folder, quick ? 2 : 4));

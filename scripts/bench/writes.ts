@@ -1,18 +1,19 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
 import { userId, type DataSet } from './data.ts';
 import { median } from './timing.ts';
 
-/** Inserts a second with our triggers, as a share of those without. */
+/** Inserts a second with our triggers as a share of those without: alone, and while the queue is folded beside them. */
 export interface WriteRatios {
-  single: number;
-  bulk: number;
-  contended: number;
+  single: [number, number];
+  bulk: [number, number];
+  contended: [number, number];
   deadlocks: number;
 }
 
 const ROUNDS = 5;
 
-/** What our triggers cost the main app: each kind with and without them in turn, folding all the while. */
+/** What our triggers cost the main app: each kind with them, with them and a fold beside, and without, in turn. */
 export async function measureWrites({ url, members }: DataSet, secondsEach: number): Promise<WriteRatios> {
   const owner = postgres(url, { max: 2, onnotice: () => {}, connection: { statement_timeout: 0 } });
   const sql = postgres(url, { max: 16, onnotice: () => {}, connection: { jit: false } });
@@ -67,20 +68,24 @@ export async function measureWrites({ url, members }: DataSet, secondsEach: numb
     );
     return count;
   };
-  const ratios: Record<string, number> = {};
+  const ratios: Record<string, [number, number]> = {};
   try {
     for (const [name, kind] of Object.entries(kinds)) {
-      const rounds: number[] = [];
+      const rounds: [number, number][] = [];
       for (let round = 0; round < ROUNDS; round += 1) {
         await owner`SELECT queue_watch()`;
         await owner`DELETE FROM queue_touched WHERE user_id IS NULL`;
-        const folding = setInterval(() => void owner`SELECT queue_fold()`.catch(() => undefined), 1000);
         const withTriggers = await rate(kind);
-        clearInterval(folding);
+        const folding = new AbortController();
+        const folds = foldLikeTheService(owner, folding.signal);
+        const withFolds = await rate(kind);
+        folding.abort();
+        await folds;
         await owner`SELECT queue_unwatch()`;
-        rounds.push(withTriggers / (await rate(kind)));
+        const bare = await rate(kind);
+        rounds.push([withTriggers / bare, withFolds / bare]);
       }
-      ratios[name] = median(rounds);
+      ratios[name] = [median(rounds.map(([alone]) => alone)), median(rounds.map(([, folded]) => folded))];
     }
   } finally {
     await owner`DELETE FROM user_payments WHERE amount = 0.01`;
@@ -90,9 +95,18 @@ export async function measureWrites({ url, members }: DataSet, secondsEach: numb
     await Promise.all([sql.end(), owner.end()]);
   }
   return {
-    single: ratios['single'] ?? NaN,
-    bulk: ratios['bulk'] ?? NaN,
-    contended: ratios['contended'] ?? NaN,
+    single: ratios['single'] ?? [NaN, NaN],
+    bulk: ratios['bulk'] ?? [NaN, NaN],
+    contended: ratios['contended'] ?? [NaN, NaN],
     deadlocks,
   };
+}
+
+/** A second after the last fold, or as long as it took. */
+async function foldLikeTheService(owner: postgres.Sql, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const began = performance.now();
+    await owner`SELECT queue_fold()`;
+    await sleep(Math.max(1000, performance.now() - began), undefined, { signal }).catch(() => undefined);
+  }
 }
