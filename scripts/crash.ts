@@ -157,7 +157,8 @@ async function mutate(
   return first;
 }
 
-async function askSteady(scene: Scene, request: Request): Promise<Answer> {
+/** A connection can break without a death: a kept one is closed just as it is taken again. Then the client asks once more. */
+async function askSteady(scene: Scene, request: Request, mayBreak = 2): Promise<Answer> {
   const service = scene.steady[Math.floor(Math.random() * scene.steady.length)];
   let turnedAway = false;
   const answer = await insist(service?.url ?? '', request, ({ status, text }) => {
@@ -165,6 +166,7 @@ async function askSteady(scene: Scene, request: Request): Promise<Answer> {
     if (status !== 409 && status !== 503)
       figures.unnamed.push(`${request.path}: ${status} ${text.slice(0, 200)}`);
   });
+  if (!answer && service?.isDead === false && mayBreak > 0) return askSteady(scene, request, mayBreak - 1);
   if (!answer) throw new Error('A service died that nobody killed.');
   if (turnedAway) figures.turnedAway += 1;
   return answer;
