@@ -17,7 +17,6 @@ const DIED = 'The run died before it ended.';
  */
 const latestBy = (movedMs: number) => sql`clock_timestamp() + ${movedMs + 5000} * interval '1 millisecond'`;
 
-const scheduled = (job: string) => and(eq(jobRuns.job, job), eq(jobRuns.trigger, 'schedule'));
 /** A slot that is to come was taken on the word of a wrong clock, and stands for none that is due. */
 const hasCome = (movedMs: number) => sql`${jobRuns.slot} <= ${latestBy(movedMs)}`;
 
@@ -101,7 +100,9 @@ export async function claimSlot(
     await tx
       .select({ id: jobRuns.id })
       .from(jobRuns)
-      .where(and(scheduled(job), gte(jobRuns.slot, slot), hasCome(movedMs)))
+      .where(
+        and(eq(jobRuns.job, job), eq(jobRuns.trigger, 'schedule'), gte(jobRuns.slot, slot), hasCome(movedMs)),
+      )
       .limit(1),
   ];
   if (!schedule || slot <= schedule.since || taken) return undefined;

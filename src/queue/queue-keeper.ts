@@ -9,7 +9,7 @@ const COMPARE_EVERY_MS = 5 * 60_000;
 
 /**
  * Keeps the log of touched members short, so that no reader finds much to fold. Rests as long as it has worked: while a great
- * many pay, it takes no more than half of one of the database's processors.
+ * many pay, an instance takes no more than half of one of the database's processors.
  */
 export class QueueKeeper {
   readonly #queue: MemberQueue;
