@@ -241,6 +241,16 @@ DROP FUNCTION queue_note_first, queue_kyc_range;
 --> statement-breakpoint
 ALTER FUNCTION queue_fold() RESET plan_cache_mode;
 --> statement-breakpoint
+ALTER FUNCTION queue_fold RESET jit;
+--> statement-breakpoint
+ALTER FUNCTION queue_compute RESET jit;
+--> statement-breakpoint
+ALTER FUNCTION queue_rank RESET jit;
+--> statement-breakpoint
+ALTER FUNCTION queue_candidates RESET jit;
+--> statement-breakpoint
+ALTER FUNCTION queue_find RESET jit;
+--> statement-breakpoint
 ALTER FUNCTION queue_compute(uuid[]) RESET enable_seqscan;
 --> statement-breakpoint
 ALTER TABLE queue_members DROP COLUMN kyc_verified;

@@ -16,6 +16,18 @@ ALTER FUNCTION queue_compute(uuid[]) SET enable_seqscan = off;
 -- What the fold does is planned once.
 ALTER FUNCTION queue_fold() SET plan_cache_mode = force_generic_plan;
 --> statement-breakpoint
+-- A kind of step that is forbidden counts, up to PostgreSQL 17, as so long a one that JIT compiles every plan with it: half a
+-- second where a session has not turned that off, as the service's do.
+ALTER FUNCTION queue_fold SET jit = off;
+--> statement-breakpoint
+ALTER FUNCTION queue_compute SET jit = off;
+--> statement-breakpoint
+ALTER FUNCTION queue_rank SET jit = off;
+--> statement-breakpoint
+ALTER FUNCTION queue_candidates SET jit = off;
+--> statement-breakpoint
+ALTER FUNCTION queue_find SET jit = off;
+--> statement-breakpoint
 -- The newest identity check of everybody from `low` to `high` who has one, by reading the table once.
 CREATE FUNCTION queue_kyc_range(low uuid, high uuid) RETURNS TABLE (user_id uuid, is_verified boolean) LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -25,7 +37,7 @@ $$;
 --> statement-breakpoint
 -- Notes who is the first candidate, and how many stand ahead. Only under the fold's lock.
 CREATE FUNCTION queue_note_first() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
   start timestamptz;
   member uuid;
@@ -39,7 +51,8 @@ END $$;
 --> statement-breakpoint
 -- As it was, but by index alone, for the same reason; it keeps the identity check, and notes who is first.
 CREATE OR REPLACE FUNCTION queue_recompute(ids uuid[]) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   WITH cur AS MATERIALIZED (
     SELECT * FROM public.queue_compute(ids)
@@ -149,7 +162,7 @@ CREATE OR REPLACE FUNCTION queue_candidate_page(after_start timestamptz, after_u
   is_waiting boolean, user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz,
   last_payment timestamptz, payments integer, lifetime_total numeric, subscription_status text, has_payout boolean,
   tenure_number integer, kyc_verified boolean)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -191,7 +204,7 @@ CREATE OR REPLACE FUNCTION queue_lookup(ids uuid[]) RETURNS TABLE (
   is_waiting boolean, user_id uuid, email text, full_name text, queue_position bigint, tenure_start timestamptz,
   last_payment timestamptz, payments integer, lifetime_total numeric, subscription_status text, has_payout boolean,
   tenure_number integer, kyc_verified boolean)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -213,7 +226,7 @@ END $$;
 --> statement-breakpoint
 -- Identity checks are watched too.
 CREATE OR REPLACE FUNCTION queue_watched() RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+SET jit = off SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   tables constant oid[] := ARRAY[to_regclass('public.users'), to_regclass('public.user_payments'),
     to_regclass('public.user_subscriptions'), to_regclass('public.kyc_verification'),
