@@ -11,6 +11,7 @@ import postgres from 'postgres';
 import { startEmbeddedServer } from '../src/db/embedded-server.ts';
 import { migrateUp } from '../src/db/migrations.ts';
 import { runChaos } from '../test/queue/chaos.ts';
+import { measureApprovals, type ApprovalTimes } from './bench/approvals.ts';
 import { measureAuditLog } from './bench/audit-log.ts';
 import { prepareData, SIZES } from './bench/data.ts';
 import { measureDocuments } from './bench/documents.ts';
@@ -21,7 +22,17 @@ import { measureReads, type ReadTimes } from './bench/queue-reads.ts';
 import { ms, ratio, timed, type Finding } from './bench/timing.ts';
 import { measureWrites } from './bench/writes.ts';
 
-const SECTIONS = ['queue', 'lists', 'writes', 'http', 'documents', 'issuing', 'audit', 'chaos'] as const;
+const SECTIONS = [
+  'queue',
+  'lists',
+  'writes',
+  'http',
+  'approvals',
+  'documents',
+  'issuing',
+  'audit',
+  'chaos',
+] as const;
 type Section = (typeof SECTIONS)[number];
 
 const given = process.argv.slice(2);
@@ -71,7 +82,7 @@ try {
 
 /** What is measured on the data sets of each size, or of the largest. */
 async function measureMembers(): Promise<void> {
-  if (!(['queue', 'lists', 'writes', 'http'] as const).some(runs)) return;
+  if (!(['queue', 'lists', 'writes', 'http', 'approvals'] as const).some(runs)) return;
   const reads = new Map<string, ReadTimes>();
   for (const size of wanted) {
     const { ms: prepared, value: data } = await timed(() => prepareData(server, size));
@@ -87,7 +98,7 @@ async function measureMembers(): Promise<void> {
   const data = await prepareData(server, largest);
   judgeReads(largest, reads);
   if (runs('writes')) {
-    const writes = await measureWrites(data, quick ? 1 : 3);
+    const writes = await measureWrites(server, data, quick ? 1 : 3);
     for (const [kind, least] of [
       ['single', 0.75],
       ['bulk', 0.85],
@@ -100,6 +111,7 @@ async function measureMembers(): Promise<void> {
     find('deadlocks', String(writes.deadlocks), '0', writes.deadlocks === 0);
   }
   if (runs('http')) judgeHttp(await measureHttp(data, folder, quick ? 2 : 4));
+  if (runs('approvals')) judgeApprovals(await measureApprovals(server, data, folder));
 }
 
 function judgeHttp({ share, cpuMs, p95at8, p95at50, memory }: HttpTimes): void {
@@ -116,6 +128,18 @@ function judgeHttp({ share, cpuMs, p95at8, p95at50, memory }: HttpTimes): void {
   latency(8, p95at8, 10);
   latency(50, p95at50, 25);
   find('memory of the service, heap of 256 MB', `${memory} MiB`, 'it runs', memory > 0);
+}
+
+function judgeApprovals(found: ApprovalTimes): void {
+  console.table(found);
+  const { first, bare, serviceMs, databaseMs } = found;
+  find(
+    'approvals by HTTP, share of bare SQL',
+    ratio(first / bare),
+    'bound by the database',
+    databaseMs >= serviceMs,
+  );
+  find('processor time of one: service, database', `${ms(serviceMs)}, ${ms(databaseMs)} ms`, '', true);
 }
 
 async function judgeDocuments(): Promise<void> {

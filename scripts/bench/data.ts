@@ -47,6 +47,24 @@ export async function keptDatabase(
   return server.url(name);
 }
 
+/** Works on a copy of a database that is kept, and drops it. Nobody may be connected to the one that is copied. */
+export async function onCopy<T>(
+  server: EmbeddedServer,
+  kept: string,
+  name: string,
+  work: (url: string) => Promise<T>,
+): Promise<T> {
+  const admin = postgres(server.url('postgres'), { max: 1, onnotice: () => {} });
+  try {
+    await admin.unsafe(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    await admin.unsafe(`CREATE DATABASE ${name} TEMPLATE ${kept} STRATEGY FILE_COPY`);
+    return await work(server.url(name));
+  } finally {
+    await admin.unsafe(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    await admin.end();
+  }
+}
+
 const KEYS = [
   ['user_payments', 'user_payments_user_id_users_id_fk'],
   ['user_subscriptions', 'user_subscriptions_user_id_users_id_fk'],

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
-import { Agent, get } from 'node:http';
+import { Agent, request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,13 +30,14 @@ const WARM_REQUESTS = 4000;
 export interface ServiceUnderTest {
   child: ChildProcess;
   url: string;
+  /** Of the staff in the data. */
   headers: Record<string, string>;
+  signIn: (email: string) => Promise<Record<string, string>>;
 }
 
 /** The service as it is started, with little memory; its log goes into a file. */
 export async function startServiceOn(url: string, folder: string): Promise<ServiceUnderTest> {
   const secret = randomBytes(32).toString('hex');
-  const token = await signIn(url, secret);
   const port = await freePort();
   const log = await open(join(folder, 'service.log'), 'w');
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
@@ -49,6 +50,7 @@ export async function startServiceOn(url: string, folder: string): Promise<Servi
       BETTER_AUTH_SECRET: secret,
       BUSINESS_LAUNCH_DATE: '2024-01-01',
       RATE_LIMIT_STAFF: '0',
+      RATE_LIMIT_APPROVALS: '0',
       RATE_LIMIT_ADDRESS: '0',
       JOBS: 'false',
       LOG_LEVEL: 'info',
@@ -56,7 +58,12 @@ export async function startServiceOn(url: string, folder: string): Promise<Servi
     stdio: ['ignore', 'ignore', log.fd],
   });
   await log.close();
-  const service = { child, url: `http://127.0.0.1:${port}`, headers: { authorization: `Bearer ${token}` } };
+  const service = {
+    child,
+    url: `http://127.0.0.1:${port}`,
+    headers: await signIn(url, secret, 'staff@example.com'),
+    signIn: (email: string) => signIn(url, secret, email),
+  };
   await answers({ url: `${service.url}/api/payouts/eligibility`, headers: service.headers });
   return service;
 }
@@ -112,26 +119,29 @@ export async function measureHttp(data: DataSet, folder: string, seconds: number
   }
 }
 
-/** A session as a sign-in leaves it, of the staff in the data. */
-async function signIn(url: string, secret: string): Promise<string> {
+/** A session as a sign-in leaves it, as its header. */
+async function signIn(url: string, secret: string, email: string): Promise<Record<string, string>> {
   const sql = postgres(url, { max: 1, onnotice: () => {} });
   try {
     const token = randomBytes(24).toString('hex');
     await sql`INSERT INTO sessions (user_id, token, expires_at)
-      SELECT id, ${token}, now() + interval '1 day' FROM users WHERE email = 'staff@example.com'`;
-    return `${token}.${createHmac('sha256', secret).update(token).digest('base64')}`;
+      SELECT id, ${token}, now() + interval '1 day' FROM users WHERE email = ${email}`;
+    const signature = createHmac('sha256', secret).update(token).digest('base64');
+    return { authorization: `Bearer ${token}.${signature}` };
   } finally {
     await sql.end();
   }
 }
 
-interface Target {
-  url: string;
+export interface Target {
+  /** Where each request has an address of its own, that of the next, until there is none. */
+  url: string | (() => string | undefined);
   headers: Record<string, string>;
+  method?: 'GET' | 'POST';
 }
 
 /** Keeps so many connections busy for so many seconds, or requests; the time of each answer in milliseconds. */
-async function load(
+export async function load(
   target: Target,
   connections: number,
   { seconds = Number.POSITIVE_INFINITY, requests = Number.POSITIVE_INFINITY },
@@ -143,9 +153,11 @@ async function load(
     await Promise.all(
       Array.from({ length: connections }, async () => {
         while (performance.now() < deadline && all.length < requests) {
+          const url = typeof target.url === 'string' ? target.url : target.url();
+          if (url === undefined) return;
           const began = performance.now();
-          const status = await ask(target, agent);
-          if (status !== 200) throw new Error(`${target.url} answered ${status}.`);
+          const status = await ask(url, target, agent);
+          if (status !== 200) throw new Error(`${url} answered ${status}.`);
           all.push(performance.now() - began);
         }
       }),
@@ -156,17 +168,30 @@ async function load(
   return all;
 }
 
-const ask = ({ url, headers }: Target, agent?: Agent): Promise<number> =>
+const ask = (url: string, { headers, method = 'GET' }: Target, agent?: Agent): Promise<number> =>
   new Promise((resolve, reject) => {
-    get(url, { headers, ...(agent ? { agent } : {}) }, (response) => {
-      response.resume();
-      response.once('end', () => resolve(response.statusCode ?? 0));
-    }).once('error', reject);
+    const body = method === 'POST' ? '{}' : undefined;
+    request(
+      url,
+      {
+        method,
+        headers: body
+          ? { ...headers, 'content-type': 'application/json', 'content-length': body.length }
+          : headers,
+        ...(agent ? { agent } : {}),
+      },
+      (response) => {
+        response.resume();
+        response.once('end', () => resolve(response.statusCode ?? 0));
+      },
+    )
+      .once('error', reject)
+      .end(body);
   });
 
-async function answers(target: Target): Promise<void> {
+async function answers(target: { url: string; headers: Record<string, string> }): Promise<void> {
   for (let attempt = 0; attempt < 300; attempt += 1) {
-    if ((await ask(target).catch(() => 0)) === 200) return;
+    if ((await ask(target.url, target).catch(() => 0)) === 200) return;
     await sleep(200);
   }
   throw new Error(`${target.url} does not answer.`);
@@ -192,11 +217,25 @@ export async function residentMemory(child: ChildProcess): Promise<number> {
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024);
 }
 
-/** Spent by the process so far; where there is no /proc, nothing is known. */
-async function cpuMs(child: ChildProcess): Promise<number> {
-  const fields = (await readFile(`/proc/${child.pid}/stat`, 'utf8').catch(() => ''))
-    .split(') ')[1]
-    ?.split(' ');
-  // In hundredths of a second: fields 14 and 15 of proc(5), two of which stand before the name's end.
-  return (Number(fields?.[11]) + Number(fields?.[12])) * 10;
+/** Processor time that the process has spent so far; where there is no /proc, nothing is known. */
+export async function cpuMs({ pid }: { pid?: number | undefined }): Promise<number> {
+  const [user, system] = await statOf(pid);
+  return (Number(user) + Number(system)) * MS_PER_TICK;
+}
+
+/** Of it and its children, those that have ended too. */
+export async function cpuMsOfAll(pid: number): Promise<number> {
+  const [user, system, ofEnded, systemOfEnded] = await statOf(pid);
+  let sum = (Number(user) + Number(system) + Number(ofEnded) + Number(systemOfEnded)) * MS_PER_TICK;
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  for (const child of children.split(' ').filter(Boolean)) sum += await cpuMs({ pid: Number(child) });
+  return sum;
+}
+
+const MS_PER_TICK = 10;
+
+/** Fields 14 to 17 of proc(5), two of which stand before the name's end. */
+async function statOf(pid: number | undefined): Promise<string[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat.split(') ')[1]?.split(' ').slice(11, 15) ?? [];
 }

@@ -6,7 +6,7 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { TaxYears } from '../../src/tax/tax-years-rules.ts';
 import { YearEndIssuing } from '../../src/tax/year-end-issuing.ts';
 import { insertPaidYear } from '../../test/support/paid-years.ts';
-import { keptDatabase } from './data.ts';
+import { keptDatabase, onCopy } from './data.ts';
 
 export interface IssuingTimes {
   payees: number;
@@ -23,11 +23,12 @@ const ONE_BY_ONE_MS = 10_000;
 export async function measureIssuing(server: EmbeddedServer, payees: number): Promise<IssuingTimes> {
   const kept = `bench_payees_${payees}`;
   await keptDatabase(server, kept, (url) => fill(url, payees));
-  const admin = postgres(server.url('postgres'), { max: 1, onnotice: () => {} });
-  const database = new Database({ url: server.url('bench_issuing'), poolSize: 2, role: 'payout_service' });
+  return onCopy(server, kept, 'bench_issuing', (url) => compare(url, payees));
+}
+
+async function compare(url: string, payees: number): Promise<IssuingTimes> {
+  const database = new Database({ url, poolSize: 2, role: 'payout_service' });
   try {
-    await admin.unsafe('DROP DATABASE IF EXISTS bench_issuing WITH (FORCE)');
-    await admin.unsafe(`CREATE DATABASE bench_issuing TEMPLATE ${kept}`);
     const actor = {
       kind: 'staff',
       adminId: 1,
@@ -36,9 +37,10 @@ export async function measureIssuing(server: EmbeddedServer, payees: number): Pr
       role: 'admin',
     } as const;
     const years = new TaxYears();
-    const issue = async (mostMs: number, step?: number) => {
+    const oneByOne = { step: 1, lanes: 1 };
+    const issue = async (mostMs: number, size?: { step: number; lanes: number }) => {
       const began = performance.now();
-      const progress = await new YearEndIssuing(database, systemClock, years, step).issue(
+      const progress = await new YearEndIssuing(database, systemClock, years, size).issue(
         actor,
         YEAR,
         mostMs,
@@ -46,8 +48,8 @@ export async function measureIssuing(server: EmbeddedServer, payees: number): Pr
       return { ...progress, seconds: (performance.now() - began) / 1000 };
     };
     // Makes the list of payees, which is the same for both, and a few forms.
-    const begun = await issue(1, 1);
-    const single = await issue(ONE_BY_ONE_MS, 1);
+    const begun = await issue(1, oneByOne);
+    const single = await issue(ONE_BY_ONE_MS, oneByOne);
     const all = await issue(Number.POSITIVE_INFINITY);
     const together = (all.issued - single.issued) / all.seconds;
     return {
@@ -58,8 +60,6 @@ export async function measureIssuing(server: EmbeddedServer, payees: number): Pr
     };
   } finally {
     await database.close();
-    await admin.unsafe('DROP DATABASE bench_issuing WITH (FORCE)');
-    await admin.end();
   }
 }
 

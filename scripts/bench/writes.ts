@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
-import { userId, type DataSet } from './data.ts';
+import type { EmbeddedServer } from '../../src/db/embedded-server.ts';
+import { onCopy, userId, type DataSet } from './data.ts';
 import { median } from './timing.ts';
 
 /** Inserts a second with our triggers as a share of those without: alone, and while the queue is folded beside them. */
@@ -12,9 +13,18 @@ export interface WriteRatios {
 }
 
 const ROUNDS = 5;
+const CANCELLED = '57014';
 
 /** What our triggers cost the main app: each kind with them, with them and a fold beside, and without, in turn. */
-export async function measureWrites({ url, members }: DataSet, secondsEach: number): Promise<WriteRatios> {
+export function measureWrites(
+  server: EmbeddedServer,
+  { name, members }: DataSet,
+  secondsEach: number,
+): Promise<WriteRatios> {
+  return onCopy(server, name, 'bench_writes', (url) => compare(url, members, secondsEach));
+}
+
+async function compare(url: string, members: number, secondsEach: number): Promise<WriteRatios> {
   const owner = postgres(url, { max: 2, onnotice: () => {}, connection: { statement_timeout: 0 } });
   const sql = postgres(url, { max: 16, onnotice: () => {}, connection: { jit: false } });
   let deadlocks = 0;
@@ -74,13 +84,12 @@ export async function measureWrites({ url, members }: DataSet, secondsEach: numb
       const rounds: [number, number][] = [];
       for (let round = 0; round < ROUNDS; round += 1) {
         await owner`SELECT queue_watch()`;
-        await owner`DELETE FROM queue_touched WHERE user_id IS NULL`;
+        await owner`TRUNCATE queue_touched`;
         const withTriggers = await rate(kind);
-        const folding = new AbortController();
-        const folds = foldLikeTheService(owner, folding.signal);
+        await owner`TRUNCATE queue_touched`;
+        const keeper = new Keeper(owner);
         const withFolds = await rate(kind);
-        folding.abort();
-        await folds;
+        await keeper.stop();
         await owner`SELECT queue_unwatch()`;
         const bare = await rate(kind);
         rounds.push([withTriggers / bare, withFolds / bare]);
@@ -88,10 +97,6 @@ export async function measureWrites({ url, members }: DataSet, secondsEach: numb
       ratios[name] = [median(rounds.map(([alone]) => alone)), median(rounds.map(([, folded]) => folded))];
     }
   } finally {
-    await owner`DELETE FROM user_payments WHERE amount = 0.01`;
-    await owner`SELECT queue_watch()`;
-    await owner`SELECT queue_fold()`;
-    await owner.unsafe('VACUUM ANALYZE user_payments');
     await Promise.all([sql.end(), owner.end()]);
   }
   return {
@@ -102,11 +107,32 @@ export async function measureWrites({ url, members }: DataSet, secondsEach: numb
   };
 }
 
-/** A second after the last fold, or as long as it took. */
-async function foldLikeTheService(owner: postgres.Sql, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const began = performance.now();
-    await owner`SELECT queue_fold()`;
-    await sleep(Math.max(1000, performance.now() - began), undefined, { signal }).catch(() => undefined);
+/** Folds as the service's does: a second after the last fold, or as long as it took. Stopped, it lets a fold go. */
+class Keeper {
+  readonly #stop = new AbortController();
+  readonly #work: Promise<void>;
+
+  constructor(owner: postgres.Sql) {
+    this.#work = this.#run(owner);
+  }
+
+  async #run(owner: postgres.Sql): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const began = performance.now();
+      const fold = owner`SELECT queue_fold()`.execute();
+      const letGo = () => fold.cancel();
+      signal.addEventListener('abort', letGo);
+      await fold.catch((error: { code?: string }) => {
+        if (error.code !== CANCELLED) throw error;
+      });
+      signal.removeEventListener('abort', letGo);
+      await sleep(Math.max(1000, performance.now() - began), undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#work;
   }
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { DomainError } from '../kernel/errors.ts';
+import { Turns } from '../kernel/turns.ts';
 import type { DocumentOrder } from './document-order.ts';
 import { RenderThread } from './render-thread.ts';
 
@@ -25,22 +26,22 @@ export class DocumentRenderer {
   readonly #limits: typeof LIMITS;
   readonly #idle: RenderThread[] = [];
   readonly #busy = new Set<RenderThread>();
-  readonly #waiting: (() => void)[] = [];
-  #free: number;
+  /** One order has one thread. */
+  readonly #turns: Turns;
   readonly #orders = new Set<Promise<Buffer>>();
   #isStopping = false;
   #isStopped = false;
 
   constructor(limits: Partial<typeof LIMITS> = {}) {
     this.#limits = { ...LIMITS, ...limits };
-    this.#free = this.#limits.threads;
+    this.#turns = new Turns(this.#limits.threads);
   }
 
   /** Throws UNAVAILABLE where too many wait or the service stops; an Error when drawing failed, its cause the last fault. */
   async render(order: DocumentOrder): Promise<Buffer> {
-    if (this.#isStopping || this.#waiting.length >= this.#limits.mostWaiting)
+    if (this.#isStopping || this.#turns.waiting >= this.#limits.mostWaiting)
       throw new DomainError('UNAVAILABLE', 'No more documents can be made now. Try again shortly.');
-    const drawn = this.#inTurn(() => renderWithRetries(() => this.#attempt(order)));
+    const drawn = this.#turns.take(() => renderWithRetries(() => this.#attempt(order)));
     this.#orders.add(drawn);
     try {
       return await drawn;
@@ -60,19 +61,6 @@ export class DocumentRenderer {
     late.abort();
     this.#isStopped = true;
     await Promise.all([...this.#idle.splice(0), ...this.#busy].map((thread) => thread.end()));
-  }
-
-  /** One order has one thread; the first to come is the first to be drawn. */
-  async #inTurn(draw: () => Promise<Buffer>): Promise<Buffer> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((turn) => this.#waiting.push(turn));
-    try {
-      return await draw();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
-    }
   }
 
   async #attempt(order: DocumentOrder): Promise<Buffer> {

@@ -5,6 +5,7 @@ import type { IssuingActor } from '../db/schema/index.ts';
 import { actorLabel } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { currentContext, runInContext } from '../kernel/request-context.ts';
+import { Turns } from '../kernel/turns.ts';
 import { enqueueForMany } from '../notifications/outbox.ts';
 import { form1099Row } from './form-1099.ts';
 import {
@@ -29,8 +30,10 @@ export interface IssueProgress {
   issued: number;
 }
 
-/** Forms in one transaction, with as many locks. A kill loses this many at most, and they are made again. */
-const STEP = 1000;
+/** Forms in one transaction, with as many locks. A kill loses this many in each lane at most, and they are made again. */
+const STEP = 500;
+/** Steps at once in an instance: while the database writes what one made, the other makes its own. */
+const LANES = 2;
 /** How long to wait for payees that another worker has taken. */
 const WAIT_MS = 50;
 
@@ -44,16 +47,19 @@ export class YearEndIssuing {
   readonly #clock: Clock;
   readonly #years: TaxYears;
   readonly #stepSize: number;
-  /** The step under way here. A step holds many locks, and the server has only so many: an instance takes one at a time. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #lanes: number;
+  /** Of all requests and the job: a step holds many locks, and the server has only so many. */
+  readonly #turns: Turns;
   /** Told when a request leaves work over, for whoever goes on with it. */
   onLeftOver: () => void = () => {};
 
-  constructor(database: Database, clock: Clock, years: TaxYears, step = STEP) {
+  constructor(database: Database, clock: Clock, years: TaxYears, { step = STEP, lanes = LANES } = {}) {
     this.#database = database;
     this.#clock = clock;
     this.#years = years;
     this.#stepSize = step;
+    this.#lanes = lanes;
+    this.#turns = new Turns(lanes);
   }
 
   /** Begins the year's run, or joins the one under way, and works on it for `mostMs`; the job does what is left. */
@@ -103,21 +109,25 @@ export class YearEndIssuing {
       ...currentContext(),
       requestId: run.requestId ?? currentContext()?.requestId ?? 'none',
     };
-    for (let now = run; ;) {
-      if (now.status === 'done' || isOver()) return now;
-      const taken = await runInContext(context, () =>
-        this.#inTurn(() => this.#database.transaction((tx) => this.#step(tx, run))),
-      );
-      now = taken.run;
-      tell(progressOf(now));
-      if (taken.payees === 0 && now.status === 'running') await sleep(WAIT_MS);
-    }
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const ended = this.#turn.then(work);
-    this.#turn = ended.catch(() => undefined);
-    return ended;
+    let newest = run;
+    const failures: unknown[] = [];
+    const goAlong = async () => {
+      while (newest.status === 'running' && failures.length === 0 && !isOver()) {
+        const taken = await this.#turns.take(() =>
+          runInContext(context, () => this.#database.transaction((tx) => this.#step(tx, run))),
+        );
+        // Lanes overtake each other: what one read may be older than what is known.
+        if (newest.status === 'running' && taken.run.issued >= newest.issued) newest = taken.run;
+        tell(progressOf(newest));
+        if (taken.payees === 0 && newest.status === 'running') await sleep(WAIT_MS);
+      }
+    };
+    // Where one fails the other ends its step too, before anybody hears of it.
+    await Promise.all(
+      Array.from({ length: this.#lanes }, () => goAlong().catch((error: unknown) => failures.push(error))),
+    );
+    for (const failure of failures) throw failure;
+    return newest;
   }
 
   async #step(tx: Tx, run: IssueRunRow): Promise<{ run: IssueRunRow; payees: number }> {
