@@ -14,6 +14,7 @@ export default defineConfig({
         test: {
           ...forks,
           name: 'programs',
+          maxWorkers: 3,
           include: ['test/system/**/*.test.ts'],
           exclude: [FRESH_CLONE],
           sequence: { groupOrder: 1 },

@@ -1,16 +1,18 @@
 /**
  * `npm run image:by-hand`: what `docker build` would do, as far as that goes without an engine: every COPY and RUN of the
  * Dockerfile, stage by stage, in folders, with only what .dockerignore lets through. Then the result is looked at and
- * started: with no settings it must name all that production lacks.
+ * started: with no settings it must name all that production lacks. `-- --quick`: a plain `npm ci` is not run again, as
+ * node_modules here is what it leaves.
  */
 import { execFile } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const ROOT = resolve(import.meta.dirname, '..');
+const QUICK = process.argv.includes('--quick');
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const run = promisify(execFile);
 
@@ -44,9 +46,16 @@ async function copy(rest: string): Promise<void> {
     // `COPY a b ./` copies into the folder, `COPY a ./a` to a name.
     const target = to.endsWith('/') ? join(stage, to, basename(source)) : join(stage, to);
     await mkdir(join(target, '..'), { recursive: true });
-    await cp(path, target, { recursive: true, verbatimSymlinks: true });
+    await (from ? link(path, target) : run('cp', ['-a', path, target]));
   }
 }
+
+/** For what nobody changes any more: a copy of node_modules takes 15 s, hard links half a second. */
+const link = (from: string, to: string) =>
+  run('cp', ['-al', from, to]).catch(async () => {
+    await rm(to, { recursive: true, force: true });
+    return run('cp', ['-a', from, to]);
+  });
 
 try {
   for (const { name, rest } of instructions) {
@@ -59,7 +68,8 @@ try {
     else if (name === 'USER') user = rest;
     else if (name === 'RUN') {
       say(`${basename(stage)}: ${rest}`);
-      await run('sh', ['-c', rest], { cwd: stage, maxBuffer: 50_000_000 });
+      if (QUICK && rest === 'npm ci') await link(join(ROOT, 'node_modules'), join(stage, 'node_modules'));
+      else await run('sh', ['-c', rest], { cwd: stage, maxBuffer: 50_000_000 });
     } else if (/^(ENV|ARG)$/.test(name) && /SECRET|PASSWORD|TOKEN|KEY/.test(rest))
       faults.push(`${rest}: a secret has no place in a layer.`);
   }

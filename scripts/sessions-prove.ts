@@ -192,8 +192,9 @@ async function main(): Promise<void> {
   figure('faults', faults.length);
   for (const fault of faults.slice(0, 20)) say(`  ${fault}`);
   figure('seconds', Math.round((performance.now() - began) / 1000));
-  // Races in which nothing was under way would prove nothing.
-  const raced = counts.alongAllowed > 0 && counts.alongRefused > 0;
+  // Races in which nothing was under way would prove nothing; a few may all have been won, or all lost.
+  const { alongAllowed, alongRefused } = counts;
+  const raced = QUICK ? alongAllowed + alongRefused > 0 : alongAllowed > 0 && alongRefused > 0;
   if (faults.length > 0 || !raced) process.exitCode = 1;
 }
 

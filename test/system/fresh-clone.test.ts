@@ -1,11 +1,10 @@
-import { chownSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { lchown, readdir } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEMO_PASSWORD } from '../../src/demo/people.ts';
-import { ROOT, freePort, run, succeed, type Account, type Outcome } from './programs.ts';
+import { ROOT, freePort, run, succeed, type Outcome } from './programs.ts';
 import {
   ServiceProcess,
   leftIn,
@@ -203,63 +202,6 @@ describe('what cannot work is told in one line', () => {
     expect(await leftIn(clone)).toEqual([]);
   });
 });
-
-describe.runIf(process.getuid?.() === 0)('an ordinary user', () => {
-  const name = `payout-test-${process.pid}`;
-  let home: string;
-  let account: Account;
-
-  beforeAll(async () => {
-    home = await makeFolder();
-    await succeed('useradd', ['--no-create-home', '--home-dir', home, '--shell', '/bin/sh', name]);
-    const numbers = await Promise.all([succeed('id', ['-u', name]), succeed('id', ['-g', name])]);
-    account = { uid: Number(numbers[0]), gid: Number(numbers[1]) };
-    await succeed('git', ['clone', '--quiet', ROOT, join(home, 'clone')]);
-    await giveAway(home, account);
-  });
-
-  afterAll(async () => {
-    await removeFolder(home);
-    await run('userdel', [name]);
-  });
-
-  it('installs, starts and stops it too', async () => {
-    const options = {
-      folder: join(home, 'clone'),
-      port: await freePort(),
-      account,
-      env: { HOME: home, USER: name, LOGNAME: name, npm_config_registry: await registry() },
-    };
-    const first = new ServiceProcess(options);
-    await first.ready(FRESH_LIMIT_SECONDS);
-    expect(processesIn(home).every(({ pid }) => ownerOf(pid) === account.uid)).toBe(true);
-    await first.terminate();
-    expect(await leftIn(home)).toEqual([]);
-    const second = new ServiceProcess(options);
-    await second.ready(30);
-    await second.pressCtrlC();
-    expect(await leftIn(home)).toEqual([]);
-  });
-});
-
-/** The registry that this machine's npm is set to use. */
-async function registry(): Promise<string> {
-  return (await succeed('npm', ['config', 'get', 'registry'])).trim();
-}
-
-async function giveAway(path: string, { uid, gid }: Account): Promise<void> {
-  for (const entry of await readdir(path, { recursive: true })) await lchown(join(path, entry), uid, gid);
-  chownSync(path, uid, gid);
-}
-
-function ownerOf(pid: number): number | undefined {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    return Number(/^Uid:\s+(\d+)/m.exec(status)?.[1]);
-  } catch {
-    return undefined;
-  }
-}
 
 async function completedPayouts(url: string): Promise<number> {
   const signedIn = await fetch(`${url}/api/auth/sign-in/email`, {
