@@ -237,6 +237,12 @@ BEGIN
    WHERE (c.revenue, c.payouts, c.gross) IS DISTINCT FROM (o.revenue, o.payouts, o.gross) OR v.members <> 0 OR v.candidates <> 0;
 END $$;
 --> statement-breakpoint
+CREATE OR REPLACE FUNCTION queue_log_added() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO public.queue_touched SELECT DISTINCT user_id FROM added WHERE status::text = 'succeeded' AND user_id IS NOT NULL;
+  RETURN NULL;
+END $$;
+--> statement-breakpoint
 DROP FUNCTION queue_note_first, queue_kyc_range;
 --> statement-breakpoint
 ALTER FUNCTION queue_fold() RESET plan_cache_mode;

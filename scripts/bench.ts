@@ -98,7 +98,7 @@ async function measureMembers(): Promise<void> {
   const data = await prepareData(server, largest);
   judgeReads(largest, reads);
   if (runs('writes')) {
-    const writes = await measureWrites(server, data, quick ? 1 : 3);
+    const writes = await measureWrites(server, data, quick ? 1 : 2);
     for (const [kind, least] of [
       ['single', 0.75],
       ['bulk', 0.85],

@@ -12,8 +12,12 @@ export interface WriteRatios {
   deadlocks: number;
 }
 
-const ROUNDS = 5;
+const ROUNDS = 9;
+const WARM_SECONDS = 0.3;
 const CANCELLED = '57014';
+
+/** How many write at once, and what. */
+type Kind = readonly [number, () => Promise<unknown>];
 
 /** What our triggers cost the main app: each kind with them, with them and a fold beside, and without, in turn. */
 export function measureWrites(
@@ -62,8 +66,8 @@ async function compare(url: string, members: number, secondsEach: number): Promi
         }),
     ],
   } as const;
-  const rate = async ([writers, write]: readonly [number, () => Promise<unknown>]): Promise<number> => {
-    const deadline = performance.now() + secondsEach * 1000;
+  const rate = async ([writers, write]: Kind, seconds: number): Promise<number> => {
+    const deadline = performance.now() + seconds * 1000;
     let count = 0;
     await Promise.all(
       Array.from({ length: writers }, async () => {
@@ -78,33 +82,54 @@ async function compare(url: string, members: number, secondsEach: number): Promi
     );
     return count;
   };
-  const ratios: Record<string, [number, number]> = {};
-  try {
-    for (const [name, kind] of Object.entries(kinds)) {
-      const rounds: [number, number][] = [];
-      for (let round = 0; round < ROUNDS; round += 1) {
-        await owner`SELECT queue_watch()`;
-        await owner`TRUNCATE queue_touched`;
-        const withTriggers = await rate(kind);
-        await owner`TRUNCATE queue_touched`;
-        const keeper = new Keeper(owner);
-        const withFolds = await rate(kind);
-        await keeper.stop();
-        await owner`SELECT queue_unwatch()`;
-        const bare = await rate(kind);
-        rounds.push([withTriggers / bare, withFolds / bare]);
+  // Each begins with an empty log and with plans that are made.
+  const phases = {
+    bare: async (kind: Kind) => {
+      await owner`SELECT queue_unwatch()`;
+      await rate(kind, WARM_SECONDS);
+      return rate(kind, secondsEach);
+    },
+    watched: async (kind: Kind) => {
+      await owner`SELECT queue_watch()`;
+      await rate(kind, WARM_SECONDS);
+      await owner`TRUNCATE queue_touched`;
+      return rate(kind, secondsEach);
+    },
+    folded: async (kind: Kind) => {
+      await owner`SELECT queue_watch()`;
+      await rate(kind, WARM_SECONDS);
+      await owner`TRUNCATE queue_touched`;
+      const keeper = new Keeper(owner);
+      const count = await rate(kind, secondsEach);
+      await keeper.stop();
+      return count;
+    },
+  };
+  const measure = async (kind: Kind): Promise<[number, number]> => {
+    const ratios: [number[], number[]] = [[], []];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const found = { bare: 0, watched: 0, folded: 0 };
+      const names = ['bare', 'watched', 'folded'] as const;
+      // Each comes first as often as the others.
+      for (let place = 0; place < names.length; place += 1) {
+        const name = names[(round + place) % names.length] ?? 'bare';
+        found[name] = await phases[name](kind);
       }
-      ratios[name] = [median(rounds.map(([alone]) => alone)), median(rounds.map(([, folded]) => folded))];
+      ratios[0].push(found.watched / found.bare);
+      ratios[1].push(found.folded / found.bare);
     }
+    return [median(ratios[0]), median(ratios[1])];
+  };
+  try {
+    const [single, bulk, contended] = [
+      await measure(kinds.single),
+      await measure(kinds.bulk),
+      await measure(kinds.contended),
+    ];
+    return { single, bulk, contended, deadlocks };
   } finally {
     await Promise.all([sql.end(), owner.end()]);
   }
-  return {
-    single: ratios['single'] ?? [NaN, NaN],
-    bulk: ratios['bulk'] ?? [NaN, NaN],
-    contended: ratios['contended'] ?? [NaN, NaN],
-    deadlocks,
-  };
 }
 
 /** Folds as the service's does: a second after the last fold, or as long as it took. Stopped, it lets a fold go. */
