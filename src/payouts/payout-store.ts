@@ -43,15 +43,16 @@ export interface PayoutFilter {
   cursor?: string | undefined;
 }
 
-/** Locks the payout for the rest of the transaction and reads all that decides about it. */
+/**
+ * Locks the payout for the rest of the transaction and reads all that decides about it. In one journey: PostgreSQL begins
+ * a statement of a transaction when the one before has ended, so the others are read under the lock.
+ */
 export async function lockCase(tx: Tx, payoutId: string): Promise<PayoutCase | undefined> {
-  const rows = await tx
-    .select()
-    .from(payoutManagement)
-    .where(eq(payoutManagement.payoutId, payoutId))
-    .for('update');
-  const [subject] = await casesOf(tx, rows.map(payoutFromRow));
-  return subject;
+  const [rows, ...decisive] = await Promise.all([
+    tx.select().from(payoutManagement).where(eq(payoutManagement.payoutId, payoutId)).for('update'),
+    ...readDecisive(tx, [payoutId]),
+  ]);
+  return joinCases(rows.map(payoutFromRow), ...decisive)[0];
 }
 
 export async function findCase(reader: Reader, payoutId: string): Promise<PayoutCase | undefined> {
@@ -119,29 +120,36 @@ export async function findLatestId(
 async function casesOf(reader: Reader, payouts: Payout[]): Promise<PayoutCase[]> {
   if (payouts.length === 0) return [];
   const ids = payouts.map(({ payoutId }) => payoutId);
-  const [approvals, attempts] = await Promise.all([
+  return joinCases(payouts, ...(await Promise.all(readDecisive(reader, ids))));
+}
+
+/** What decides about payouts beside them: all decisions, and all attempts in their order. */
+const readDecisive = (reader: Reader, payoutIds: string[]) =>
+  [
     reader
       .select()
       .from(payoutApprovals)
-      .where(inArray(payoutApprovals.payoutId, ids))
+      .where(inArray(payoutApprovals.payoutId, payoutIds))
       .orderBy(asc(payoutApprovals.decidedAt)),
     reader
       .select()
       .from(paymentAttempts)
-      .where(inArray(paymentAttempts.payoutId, ids))
+      .where(inArray(paymentAttempts.payoutId, payoutIds))
       .orderBy(asc(paymentAttempts.number)),
-  ]);
-  return payouts.map((payout) => {
-    const own = attempts.filter(({ payoutId }) => payoutId === payout.payoutId);
-    return {
-      payout,
-      approvals: approvals.filter(
-        (approval) => approval.payoutId === payout.payoutId && approval.round === payout.approvalRound,
-      ),
-      ...attemptFacts(own),
-    };
-  });
-}
+  ] as const;
+
+const joinCases = (
+  payouts: readonly Payout[],
+  approvals: readonly (typeof payoutApprovals.$inferSelect)[],
+  attempts: readonly AttemptRow[],
+): PayoutCase[] =>
+  payouts.map((payout) => ({
+    payout,
+    approvals: approvals.filter(
+      (approval) => approval.payoutId === payout.payoutId && approval.round === payout.approvalRound,
+    ),
+    ...attemptFacts(attempts.filter(({ payoutId }) => payoutId === payout.payoutId)),
+  }));
 
 const LIVE: readonly AttemptRow['status'][] = ['ready', 'sent', 'completed'];
 
