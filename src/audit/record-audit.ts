@@ -53,21 +53,18 @@ export async function recordAudit(tx: Tx, record: AuditRecord): Promise<void> {
     .returning();
   if (!head) throw new Error('The head of the audit chain could not be locked.');
   const { hash, ...entry } = entryFor(record, head.length + 1, head.hash);
-  // Sent together, and done one after the other.
-  const [, moved] = await Promise.all([
-    tx.insert(userAuditLogs).values({ ...entry, hash }),
-    tx
-      .update(auditChains)
-      .set({ length: entry.chainIndex, hash })
-      .where(
-        and(
-          eq(auditChains.entityType, entityType),
-          eq(auditChains.entityId, entityId),
-          eq(auditChains.hash, head.hash),
-        ),
-      )
-      .returning({ length: auditChains.length }),
-  ]);
+  await tx.insert(userAuditLogs).values({ ...entry, hash });
+  const moved = await tx
+    .update(auditChains)
+    .set({ length: entry.chainIndex, hash })
+    .where(
+      and(
+        eq(auditChains.entityType, entityType),
+        eq(auditChains.entityId, entityId),
+        eq(auditChains.hash, head.hash),
+      ),
+    )
+    .returning({ length: auditChains.length });
   if (moved.length !== 1) throw new Error('The audit chain moved under its lock.');
   crashPoint('audit-written');
 }

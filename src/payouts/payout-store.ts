@@ -43,16 +43,15 @@ export interface PayoutFilter {
   cursor?: string | undefined;
 }
 
-/**
- * Locks the payout for the rest of the transaction and reads all that decides about it. In one journey: PostgreSQL begins
- * a statement of a transaction when the one before has ended, so the others are read under the lock.
- */
+/** Locks the payout for the rest of the transaction and reads all that decides about it. */
 export async function lockCase(tx: Tx, payoutId: string): Promise<PayoutCase | undefined> {
-  const [rows, ...decisive] = await Promise.all([
-    tx.select().from(payoutManagement).where(eq(payoutManagement.payoutId, payoutId)).for('update'),
-    ...readDecisive(tx, [payoutId]),
-  ]);
-  return joinCases(rows.map(payoutFromRow), ...decisive)[0];
+  const rows = await tx
+    .select()
+    .from(payoutManagement)
+    .where(eq(payoutManagement.payoutId, payoutId))
+    .for('update');
+  const [subject] = await casesOf(tx, rows.map(payoutFromRow));
+  return subject;
 }
 
 export async function findCase(reader: Reader, payoutId: string): Promise<PayoutCase | undefined> {
@@ -120,36 +119,29 @@ export async function findLatestId(
 async function casesOf(reader: Reader, payouts: Payout[]): Promise<PayoutCase[]> {
   if (payouts.length === 0) return [];
   const ids = payouts.map(({ payoutId }) => payoutId);
-  return joinCases(payouts, ...(await Promise.all(readDecisive(reader, ids))));
-}
-
-/** What decides about payouts beside them: all decisions, and all attempts in their order. */
-const readDecisive = (reader: Reader, payoutIds: string[]) =>
-  [
+  const [approvals, attempts] = await Promise.all([
     reader
       .select()
       .from(payoutApprovals)
-      .where(inArray(payoutApprovals.payoutId, payoutIds))
+      .where(inArray(payoutApprovals.payoutId, ids))
       .orderBy(asc(payoutApprovals.decidedAt)),
     reader
       .select()
       .from(paymentAttempts)
-      .where(inArray(paymentAttempts.payoutId, payoutIds))
+      .where(inArray(paymentAttempts.payoutId, ids))
       .orderBy(asc(paymentAttempts.number)),
-  ] as const;
-
-const joinCases = (
-  payouts: readonly Payout[],
-  approvals: readonly (typeof payoutApprovals.$inferSelect)[],
-  attempts: readonly AttemptRow[],
-): PayoutCase[] =>
-  payouts.map((payout) => ({
-    payout,
-    approvals: approvals.filter(
-      (approval) => approval.payoutId === payout.payoutId && approval.round === payout.approvalRound,
-    ),
-    ...attemptFacts(attempts.filter(({ payoutId }) => payoutId === payout.payoutId)),
-  }));
+  ]);
+  return payouts.map((payout) => {
+    const own = attempts.filter(({ payoutId }) => payoutId === payout.payoutId);
+    return {
+      payout,
+      approvals: approvals.filter(
+        (approval) => approval.payoutId === payout.payoutId && approval.round === payout.approvalRound,
+      ),
+      ...attemptFacts(own),
+    };
+  });
+}
 
 const LIVE: readonly AttemptRow['status'][] = ['ready', 'sent', 'completed'];
 
