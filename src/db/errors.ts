@@ -19,14 +19,15 @@ export function databaseFault(error: unknown): DatabaseFault | undefined {
 export const isRetryable = (error: unknown): boolean =>
   ['40001', '40P01'].includes(databaseFault(error)?.code ?? '');
 
-const CONNECTION_CODES = /^(CONNECT(ION)?_.*|ECONN.*|ETIMEDOUT|EPIPE|ENOTFOUND|57P0[123]|08\d\d\d|53300)$/;
+const CONNECTION_CODES =
+  /^(CONNECT(ION)?_.*|ECONN.*|ETIMEDOUT|EPIPE|E(HOST|NET)(UNREACH|DOWN)|ENOTFOUND|EAI_AGAIN|57P0[123]|08\d\d\d|53300)$/;
 
 export const isConnectionFailure = (error: unknown): boolean =>
   CONNECTION_CODES.test(databaseFault(error)?.code ?? '');
 
-/** The connection that a statement ran on is gone, or going: shut down, terminated, reset. */
+/** The connection that a statement ran on is gone, or going: shut down, terminated, reset, silent, cut off. */
 export const isLostConnection = (error: unknown): boolean =>
-  /^(CONNECTION_CLOSED|CONNECTION_DESTROYED|ECONNRESET|EPIPE|57P0[123]|08006)$/.test(
+  /^(CONNECTION_CLOSED|CONNECTION_DESTROYED|ECONN(RESET|ABORTED)|EPIPE|ETIMEDOUT|E(HOST|NET)(UNREACH|DOWN)|57P0[123]|08006)$/.test(
     databaseFault(error)?.code ?? '',
   );
 

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import certificateForTests from 'smtp-server/lib/tls-options.js';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { sql } from 'drizzle-orm';
 import { Database } from '../../src/db/client.ts';
 import { DatabaseWatch } from '../../src/db/database-watch.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
@@ -41,6 +42,15 @@ async function openWire(withTls: boolean): Promise<void> {
   watch = new DatabaseWatch(database, silentLogger);
 }
 
+/** Nothing more comes through, either way, and neither side is told. */
+function silence(): void {
+  for (const [near, far] of pairs) {
+    near.unpipe(far);
+    far.unpipe(near);
+    far.pause();
+  }
+}
+
 afterEach(async () => {
   watch.stop();
   for (const [near] of pairs) near.destroy();
@@ -58,11 +68,7 @@ describe.each([
     await database.sql`SELECT 1`;
     expect(database.load.connections).toBe(1);
     watch.start();
-    for (const [near, far] of pairs) {
-      near.unpipe(far);
-      far.unpipe(near);
-      far.pause();
-    }
+    silence();
     const startedAt = performance.now();
     await expect(database.sql`SELECT 2`).rejects.toThrow();
     expect(performance.now() - startedAt).toBeLessThan(15_000);
@@ -70,6 +76,29 @@ describe.each([
     await vi.waitUntil(() => watch.isUp, { timeout: 15_000, interval: 20 });
     expect(await database.sql`SELECT 3 AS three`).toEqual([{ three: 3 }]);
     expect(database.load.connections).toBeLessThanOrEqual(2);
+    expect(database.load.transactions).toBe(0);
+  });
+
+  it('that falls silent in the middle of a transaction is cut off, and the transaction is tried again on another', async () => {
+    let tries = 0;
+    const numbers = () =>
+      database.transaction(async (tx) => {
+        tries += 1;
+        const [one] = await tx.execute<{ number: number }>(sql`SELECT 1 AS number`);
+        if (tries === 1) silence();
+        const [two] = await tx.execute<{ number: number }>(sql`SELECT 2 AS number`);
+        return [one?.number, two?.number];
+      });
+    expect(await numbers()).toEqual([1, 2]);
+    expect(tries).toBe(2);
+    // Every place in the pool is good, and each answer is that of its own question.
+    const startedAt = performance.now();
+    for (let number = 0; number < 20; number += 1)
+      expect(await Promise.all([numbers(), database.sql`SELECT ${number} AS number`])).toEqual([
+        [1, 2],
+        [{ number: String(number) }],
+      ]);
+    expect(performance.now() - startedAt).toBeLessThan(5000);
     expect(database.load.transactions).toBe(0);
   });
 
