@@ -245,9 +245,32 @@ END $$;
 --> statement-breakpoint
 DROP FUNCTION queue_note_first, queue_kyc_range;
 --> statement-breakpoint
-ALTER FUNCTION queue_fold() RESET plan_cache_mode;
---> statement-breakpoint
-ALTER FUNCTION queue_fold RESET jit;
+CREATE OR REPLACE FUNCTION queue_fold() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  batch constant integer := 20000;
+  ids uuid[];
+  taken integer;
+  everybody boolean;
+BEGIN
+  IF EXISTS (SELECT FROM public.queue_touched) THEN
+    PERFORM pg_advisory_xact_lock(7203007);
+    LOOP
+      WITH gone AS (
+        DELETE FROM public.queue_touched WHERE ctid = ANY (ARRAY(SELECT ctid FROM public.queue_touched LIMIT batch))
+        RETURNING user_id
+      )
+      SELECT array_agg(DISTINCT user_id), count(*), coalesce(bool_or(user_id IS NULL), false) INTO ids, taken, everybody FROM gone;
+      IF everybody THEN
+        DELETE FROM public.queue_touched;
+        PERFORM public.queue_refill();
+      ELSIF taken > 0 THEN
+        PERFORM public.queue_recompute(ids);
+      END IF;
+      EXIT WHEN taken < batch;
+    END LOOP;
+  END IF;
+  RETURN public.queue_watched();
+END $$;
 --> statement-breakpoint
 ALTER FUNCTION queue_compute RESET jit;
 --> statement-breakpoint

@@ -13,13 +13,31 @@ ALTER TABLE "queue_members" ADD COLUMN "kyc_verified" boolean DEFAULT false NOT 
 -- A plan that was made when a table was small read all of it for each member, and was kept while the table grew.
 ALTER FUNCTION queue_compute(uuid[]) SET enable_seqscan = off;
 --> statement-breakpoint
--- What the fold does is planned once.
-ALTER FUNCTION queue_fold() SET plan_cache_mode = force_generic_plan;
+-- As it was, but planned once, and everybody in the log is worked out once, however often they are in it.
+CREATE OR REPLACE FUNCTION queue_fold() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  batch constant integer := 20000;
+  ids uuid[];
+  everybody boolean;
+BEGIN
+  IF EXISTS (SELECT FROM public.queue_touched) THEN
+    PERFORM pg_advisory_xact_lock(7203007);
+    WITH gone AS (DELETE FROM public.queue_touched RETURNING user_id)
+    SELECT array_agg(DISTINCT user_id), coalesce(bool_or(user_id IS NULL), false) INTO ids, everybody FROM gone;
+    IF everybody THEN
+      PERFORM public.queue_refill();
+    ELSE
+      FOR place IN 1 .. coalesce(cardinality(ids), 0) BY batch LOOP
+        PERFORM public.queue_recompute(ids[place : place + batch - 1]);
+      END LOOP;
+    END IF;
+  END IF;
+  RETURN public.queue_watched();
+END $$;
 --> statement-breakpoint
 -- A kind of step that is forbidden counts, up to PostgreSQL 17, as so long a one that JIT compiles every plan with it: half a
 -- second where a session has not turned that off, as the service's do.
-ALTER FUNCTION queue_fold SET jit = off;
---> statement-breakpoint
 ALTER FUNCTION queue_compute SET jit = off;
 --> statement-breakpoint
 ALTER FUNCTION queue_rank SET jit = off;

@@ -348,6 +348,35 @@ describe('the queue', () => {
     await scene.expectExact();
   });
 
+  it('works everybody out once in a fold, however often they were touched', async () => {
+    const [one, two] = [await scene.userNamed(1), await scene.userNamed(2)];
+    const payments = async () =>
+      Number(
+        (await scene.sql`SELECT count(*) FROM user_payments WHERE user_id IN (${one}, ${two})`)[0]?.['count'],
+      );
+    // All on one connection, as each tells what it read when it likes.
+    const sql = postgres(databaseUrl(clusterUrl, scene.name), { max: 1, onnotice: () => {} });
+    try {
+      const read = async () => {
+        await sql`SELECT pg_stat_force_next_flush()`;
+        const [row] = await sql<
+          { rows: string }[]
+        >`SELECT pg_stat_get_tuples_fetched('user_payments'::regclass) AS rows`;
+        return Number(row?.rows);
+      };
+      await sql`SELECT queue_fold()`;
+      const before = await read();
+      await sql`INSERT INTO queue_touched SELECT CASE n % 2 WHEN 0 THEN ${one}::uuid ELSE ${two}::uuid END FROM generate_series(1, 90000) n`;
+      await sql`SELECT queue_fold()`;
+      const rows = (await read()) - before;
+      expect(rows).toBeGreaterThan(0);
+      expect(rows).toBeLessThanOrEqual(await payments());
+      expect(await scene.waiting()).toBe(0);
+    } finally {
+      await sql.end();
+    }
+  });
+
   it('is written by its own functions alone', async () => {
     for (const [role, statement] of [
       ['payout_service', 'DELETE FROM queue_members'],
