@@ -44,7 +44,7 @@ export function measureApprovals(
       try {
         return await compare(sql, service, payoutIds.slice(0, half), payoutIds.slice(half));
       } finally {
-        service.child.kill();
+        await service.stop();
       }
     } finally {
       await sql.end();

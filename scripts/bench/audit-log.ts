@@ -79,7 +79,7 @@ async function measureExport(url: string, folder: string, to: Date): Promise<Aud
     const seconds = (performance.now() - began) / 1000;
     return { entries: lines - 1, seconds, beforeMiB, afterMiB: await residentMemory(service.child) };
   } finally {
-    service.child.kill();
+    await service.stop();
   }
 }
 

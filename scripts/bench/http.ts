@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createHmac, randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
@@ -33,6 +34,8 @@ export interface ServiceUnderTest {
   /** Of the staff in the data. */
   headers: Record<string, string>;
   signIn: (email: string) => Promise<Record<string, string>>;
+  /** Ends when it has ended. */
+  stop: () => Promise<void>;
 }
 
 /** The service as it is started, with little memory; its log goes into a file. */
@@ -58,14 +61,20 @@ export async function startServiceOn(url: string, folder: string): Promise<Servi
     stdio: ['ignore', 'ignore', log.fd],
   });
   await log.close();
-  const service = {
-    child,
-    url: `http://127.0.0.1:${port}`,
-    headers: await signIn(url, secret, 'staff@example.com'),
-    signIn: (email: string) => signIn(url, secret, email),
+  const stop = async () => {
+    const ended = once(child, 'exit');
+    if (child.exitCode === null && child.signalCode === null && child.kill()) await ended;
   };
-  await answers({ url: `${service.url}/api/payouts/eligibility`, headers: service.headers });
-  return service;
+  try {
+    const address = `http://127.0.0.1:${port}`;
+    const signInHere = (email: string) => signIn(url, secret, email);
+    const headers = await signInHere('staff@example.com');
+    await answers({ url: `${address}/api/payouts/eligibility`, headers });
+    return { child, url: address, headers, signIn: signInHere, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 /** The service against bare Express; each in turn, several times. */
@@ -114,7 +123,7 @@ export async function measureHttp(data: DataSet, folder: string, seconds: number
       memory: await residentMemory(service.child),
     };
   } finally {
-    service.child.kill();
+    await service.stop();
     bare.kill();
   }
 }

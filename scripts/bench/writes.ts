@@ -29,7 +29,9 @@ export function measureWrites(
 }
 
 async function compare(url: string, members: number, secondsEach: number): Promise<WriteRatios> {
-  const owner = postgres(url, { max: 2, onnotice: () => {}, connection: { statement_timeout: 0 } });
+  const owner = postgres(url, { max: 1, onnotice: () => {}, connection: { statement_timeout: 0 } });
+  // Of its own: what is let go of late must be a fold.
+  const keeping = postgres(url, { max: 1, onnotice: () => {}, connection: { statement_timeout: 0 } });
   const sql = postgres(url, { max: 16, onnotice: () => {}, connection: { jit: false } });
   let deadlocks = 0;
   const kinds = {
@@ -99,7 +101,7 @@ async function compare(url: string, members: number, secondsEach: number): Promi
       await owner`SELECT queue_watch()`;
       await rate(kind, WARM_SECONDS);
       await owner`TRUNCATE queue_touched`;
-      const keeper = new Keeper(owner);
+      const keeper = new Keeper(keeping);
       const count = await rate(kind, secondsEach);
       await keeper.stop();
       return count;
@@ -128,7 +130,7 @@ async function compare(url: string, members: number, secondsEach: number): Promi
     ];
     return { single, bulk, contended, deadlocks };
   } finally {
-    await Promise.all([sql.end(), owner.end()]);
+    await Promise.all([sql.end(), owner.end(), keeping.end()]);
   }
 }
 
@@ -137,15 +139,15 @@ class Keeper {
   readonly #stop = new AbortController();
   readonly #work: Promise<void>;
 
-  constructor(owner: postgres.Sql) {
-    this.#work = this.#run(owner);
+  constructor(sql: postgres.Sql) {
+    this.#work = this.#run(sql);
   }
 
-  async #run(owner: postgres.Sql): Promise<void> {
+  async #run(sql: postgres.Sql): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       const began = performance.now();
-      const fold = owner`SELECT queue_fold()`.execute();
+      const fold = sql`SELECT queue_fold()`.execute();
       const letGo = () => fold.cancel();
       signal.addEventListener('abort', letGo);
       await fold.catch((error: { code?: string }) => {

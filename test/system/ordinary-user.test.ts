@@ -18,7 +18,8 @@ describe.runIf(process.getuid?.() === 0)('an ordinary user who has just cloned i
     await succeed('useradd', ['--no-create-home', '--home-dir', home, '--shell', '/bin/sh', name]);
     const numbers = await Promise.all([succeed('id', ['-u', name]), succeed('id', ['-g', name])]);
     account = { uid: Number(numbers[0]), gid: Number(numbers[1]) };
-    await succeed('git', ['clone', '--quiet', ROOT, join(home, 'clone')]);
+    // Files of its own: they are given away.
+    await succeed('git', ['clone', '--quiet', '--no-hardlinks', ROOT, join(home, 'clone')]);
     await giveAway(home, account);
   });
 
@@ -27,7 +28,7 @@ describe.runIf(process.getuid?.() === 0)('an ordinary user who has just cloned i
     await run('userdel', [name]);
   });
 
-  it('installs, starts and stops it', async () => {
+  it('installs, starts and stops it', { timeout: 3 * LIMIT_SECONDS * 1000 }, async () => {
     const options = {
       folder: join(home, 'clone'),
       port: await freePort(),
