@@ -33,6 +33,7 @@ beforeAll(async () => {
       PATH: process.env['PATH'] ?? '',
       NODE_ENV: 'test',
       ...SECRETS,
+      DATA_DIR: join(folder, 'data'),
       DATABASE_URL: cast.service.databaseUrl,
       JOBS: 'false',
       PORT: String(port),

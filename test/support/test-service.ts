@@ -2,7 +2,6 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { Writable } from 'node:stream';
 import { join } from 'node:path';
 import { hashPassword } from 'better-auth/crypto';
@@ -19,6 +18,7 @@ import { Metrics } from '../../src/http/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { RoundRobin } from '../../scripts/cluster/round-robin.ts';
 import { Caller } from './caller.ts';
+import { makeTestFolder } from './cluster.ts';
 import { createDatabase, databaseUrl, dropDatabase } from './databases.ts';
 import { FakeMailer, FakeSubscriptions, TestTime } from './fakes.ts';
 
@@ -26,7 +26,6 @@ export const PASSWORD = 'correct-horse-battery';
 const AUTH_SECRET = 'auth-secret-for-tests-0123456789abcdef';
 /** For another process on a test's database, too. */
 export const SECRETS = {
-  DATA_DIR: join(tmpdir(), 'payout-service-test-unused'),
   JWT_SECRET: 'jwt-secret-for-tests-0123456789abcdef',
   BETTER_AUTH_SECRET: AUTH_SECRET,
   ENCRYPTION_KEY: Buffer.alloc(32, 7).toString('base64'),
@@ -58,6 +57,8 @@ export class TestService {
   /** Everything that was logged. */
   readonly logLines: string[];
   readonly databaseUrl: string;
+  /** Its data and its checkpoints; another instance beside it has the same. */
+  readonly folder: string;
   readonly #close: () => Promise<void>;
   #members = 0;
 
@@ -75,6 +76,7 @@ export class TestService {
     this.database = parts.database;
     this.logLines = parts.logLines;
     this.databaseUrl = parts.databaseUrl;
+    this.folder = parts.folder;
     this.#close = parts.close;
   }
 
@@ -209,11 +211,13 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const name = `payout_test_${process.pid}_${randomBytes(5).toString('hex')}`;
   const url = options.beside?.databaseUrl ?? databaseUrl(cluster.url, name);
   if (!options.beside) await createDatabase(cluster.url, name, cluster.templateDatabase);
+  const folder = options.beside?.folder ?? (await makeTestFolder());
   const config = loadConfig({
     NODE_ENV: 'test',
     ...SECRETS,
     DATABASE_URL: url,
-    AUDIT_CHECKPOINT_DIR: checkpointsOf(url),
+    DATA_DIR: join(folder, 'data'),
+    AUDIT_CHECKPOINT_DIR: join(folder, 'checkpoints'),
     BUSINESS_LAUNCH_DATE: '2024-01-01',
     RATE_LIMIT_MEMBER: '0',
     RATE_LIMIT_STAFF: '0',
@@ -270,7 +274,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     await Promise.all([database.close(), mainApp.close(), sql.end(), services.renderer.stop()]);
     if (options.beside) return;
     await dropDatabase(cluster.url, name);
-    await rm(checkpointsOf(url), { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   };
   const parts = {
     url: serviceUrl,
@@ -282,6 +286,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     database,
     logLines,
     databaseUrl: url,
+    folder,
     close,
   };
   const service = new TestService(parts);
@@ -302,10 +307,6 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     },
   });
 }
-
-/** Each database's own folder, which is there once a checkpoint is. */
-const checkpointsOf = (url: string): string =>
-  join(tmpdir(), `payout-service-checkpoints-${new URL(url).pathname.slice(1)}`);
 
 async function sharedCluster(): Promise<{ url: string; templateDatabase: string }> {
   const { inject } = await import('vitest');
