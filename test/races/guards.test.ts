@@ -32,7 +32,7 @@ beforeAll(async () => {
   await createDatabase(clusterUrl, source, inject('templateDatabase'));
   cast = await startCast({
     funded: 30,
-    beside: { databaseUrl: databaseUrl(clusterUrl, source) } as TestService,
+    beside: { databaseUrl: databaseUrl(clusterUrl, source) },
   });
   stories = new Stories(cast);
   const failed = async (): Promise<Story> => {
@@ -89,7 +89,7 @@ async function copy(): Promise<{ url: string; sql: postgres.Sql; close: () => Pr
 
 /** Another instance of the service, on a copy. Whoever was signed in is so there too. */
 async function serve(url: string): Promise<TestService> {
-  const service = await startTestService({ beside: { databaseUrl: url } as TestService });
+  const service = await startTestService({ beside: { databaseUrl: url } });
   opened.push(() => service.stop());
   return service;
 }

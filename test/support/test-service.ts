@@ -195,7 +195,7 @@ export interface TestServiceOptions {
   env?: Record<string, string>;
   demo?: boolean;
   /** Another instance on the database of this one. */
-  beside?: TestService;
+  beside?: Pick<TestService, 'databaseUrl'> & Partial<TestService>;
   /** The server to make the database on, outside vitest; within it, the one that the tests share. */
   cluster?: { url: string; templateDatabase: string } | undefined;
   /** A clock of its own, also beside another instance. */
@@ -272,9 +272,8 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const close = async () => {
     await closeServer(server);
     await Promise.all([database.close(), mainApp.close(), sql.end(), services.renderer.stop()]);
-    if (options.beside) return;
-    await dropDatabase(cluster.url, name);
-    await rm(folder, { recursive: true, force: true });
+    if (!options.beside) await dropDatabase(cluster.url, name);
+    if (!options.beside?.folder) await rm(folder, { recursive: true, force: true });
   };
   const parts = {
     url: serviceUrl,
