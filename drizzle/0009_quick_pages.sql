@@ -46,8 +46,8 @@ ALTER FUNCTION queue_candidates SET jit = off;
 --> statement-breakpoint
 ALTER FUNCTION queue_find SET jit = off;
 --> statement-breakpoint
--- Whoever is paid twice in one statement is logged twice: to leave them out took more than all the rest of the trigger, at each
--- payment that comes alone, and the fold counts them once.
+-- Whoever is paid twice in one statement is logged twice: to leave them out was an aggregate at each payment that comes alone,
+-- and the fold works them out once.
 CREATE OR REPLACE FUNCTION queue_log_added() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO public.queue_touched SELECT user_id FROM added WHERE status::text = 'succeeded' AND user_id IS NOT NULL;

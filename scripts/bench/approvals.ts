@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import postgres from 'postgres';
 import type { EmbeddedServer } from '../../src/db/embedded-server.ts';
 import { onCopy, userId, type DataSet } from './data.ts';
-import { cpuMs, cpuMsOfAll, load, startServiceOn, type ServiceUnderTest } from './http.ts';
+import { load, startServiceOn, type ServiceUnderTest } from './http.ts';
+import { cpuMs, cpuMsOfAll, parentOf } from './processes.ts';
 
 export interface ApprovalTimes {
   /** Approvals a second by eight connections: the first of two, and the last, which moves the payout on. */
@@ -58,7 +58,8 @@ async function compare(
   byHttp: readonly string[],
   bySql: readonly string[],
 ): Promise<ApprovalTimes> {
-  const postmaster = await parentOf(sql);
+  const [backend] = await sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
+  const postmaster = await parentOf(backend?.pid);
   const approve = async (email: string, payoutIds: readonly string[]) => {
     const headers = await service.signIn(email);
     const next = payoutIds.values();
@@ -119,11 +120,4 @@ async function approveBySql(sql: postgres.Sql, payoutIds: readonly string[]): Pr
         });
     }),
   );
-}
-
-/** The process that started the connection's: PostgreSQL's first. */
-async function parentOf(sql: postgres.Sql): Promise<number> {
-  const [backend] = await sql<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`;
-  const stat = await readFile(`/proc/${backend?.pid}/stat`, 'utf8').catch(() => '');
-  return Number(stat.split(') ')[1]?.split(' ')[1]);
 }

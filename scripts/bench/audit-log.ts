@@ -4,7 +4,8 @@ import { Database } from '../../src/db/client.ts';
 import { listEntries, type AuditFilter } from '../../src/audit/audit-store.ts';
 import type { EmbeddedServer } from '../../src/db/embedded-server.ts';
 import { keptDatabase, userId } from './data.ts';
-import { residentMemory, startServiceOn } from './http.ts';
+import { startServiceOn } from './http.ts';
+import { residentMemory } from './processes.ts';
 import { median, times } from './timing.ts';
 
 export interface AuditTimes {

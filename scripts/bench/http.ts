@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { createHmac, randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import postgres from 'postgres';
 import { readCandidates } from '../../src/queue/queue-store.ts';
 import type { DataSet } from './data.ts';
+import { cpuMs, residentMemory } from './processes.ts';
 import { statementOf } from './queue-reads.ts';
 import { median, quantile } from './timing.ts';
 
@@ -219,32 +220,3 @@ const firstLine = (child: ChildProcess): Promise<string> =>
     child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));
     child.once('exit', (code) => reject(new Error(`It ended with ${code}.`)));
   });
-
-/** From /proc where there is one; the heap's limit bounds the rest. */
-export async function residentMemory(child: ChildProcess): Promise<number> {
-  const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => '');
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024);
-}
-
-/** Processor time that the process has spent so far; where there is no /proc, nothing is known. */
-export async function cpuMs({ pid }: { pid?: number | undefined }): Promise<number> {
-  const [user, system] = await statOf(pid);
-  return (Number(user) + Number(system)) * MS_PER_TICK;
-}
-
-/** Of it and its children, those that have ended too. */
-export async function cpuMsOfAll(pid: number): Promise<number> {
-  const [user, system, ofEnded, systemOfEnded] = await statOf(pid);
-  let sum = (Number(user) + Number(system) + Number(ofEnded) + Number(systemOfEnded)) * MS_PER_TICK;
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  for (const child of children.split(' ').filter(Boolean)) sum += await cpuMs({ pid: Number(child) });
-  return sum;
-}
-
-const MS_PER_TICK = 10;
-
-/** Fields 14 to 17 of proc(5), two of which stand before the name's end. */
-async function statOf(pid: number | undefined): Promise<string[]> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return stat.split(') ')[1]?.split(' ').slice(11, 15) ?? [];
-}

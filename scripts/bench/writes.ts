@@ -84,23 +84,23 @@ async function compare(url: string, members: number, secondsEach: number): Promi
     );
     return count;
   };
-  // Each begins with an empty log and with plans that are made.
+  /** With an empty log, and with plans that are made. */
+  const begin = async (kind: Kind, isWatched: boolean) => {
+    await (isWatched ? owner`SELECT queue_watch()` : owner`SELECT queue_unwatch()`);
+    await rate(kind, WARM_SECONDS);
+    await owner`TRUNCATE queue_touched`;
+  };
   const phases = {
     bare: async (kind: Kind) => {
-      await owner`SELECT queue_unwatch()`;
-      await rate(kind, WARM_SECONDS);
+      await begin(kind, false);
       return rate(kind, secondsEach);
     },
     watched: async (kind: Kind) => {
-      await owner`SELECT queue_watch()`;
-      await rate(kind, WARM_SECONDS);
-      await owner`TRUNCATE queue_touched`;
+      await begin(kind, true);
       return rate(kind, secondsEach);
     },
     folded: async (kind: Kind) => {
-      await owner`SELECT queue_watch()`;
-      await rate(kind, WARM_SECONDS);
-      await owner`TRUNCATE queue_touched`;
+      await begin(kind, true);
       const keeper = new Keeper(keeping);
       const count = await rate(kind, secondsEach);
       await keeper.stop();

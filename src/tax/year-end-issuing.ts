@@ -126,7 +126,7 @@ export class YearEndIssuing {
     await Promise.all(
       Array.from({ length: this.#lanes }, () => goAlong().catch((error: unknown) => failures.push(error))),
     );
-    for (const failure of failures) throw failure;
+    if (failures.length > 0) throw failures[0];
     return newest;
   }
 

@@ -350,10 +350,8 @@ describe('the queue', () => {
 
   it('works everybody out once in a fold, however often they were touched', async () => {
     const [one, two] = [await scene.userNamed(1), await scene.userNamed(2)];
-    const payments = async () =>
-      Number(
-        (await scene.sql`SELECT count(*) FROM user_payments WHERE user_id IN (${one}, ${two})`)[0]?.['count'],
-      );
+    const [paid] = await scene.sql<{ payments: number }[]>`
+      SELECT count(*)::integer AS payments FROM user_payments WHERE user_id IN (${one}, ${two})`;
     // All on one connection, as each tells what it read when it likes.
     const sql = postgres(databaseUrl(clusterUrl, scene.name), { max: 1, onnotice: () => {} });
     try {
@@ -370,7 +368,7 @@ describe('the queue', () => {
       await sql`SELECT queue_fold()`;
       const rows = (await read()) - before;
       expect(rows).toBeGreaterThan(0);
-      expect(rows).toBeLessThanOrEqual(await payments());
+      expect(rows).toBeLessThanOrEqual(paid?.payments ?? 0);
       expect(await scene.waiting()).toBe(0);
     } finally {
       await sql.end();

@@ -1,16 +1,14 @@
 import { expect, it } from 'vitest';
-import { run } from './programs.ts';
+import { succeed } from './programs.ts';
 
 const LIMIT_MS = 300_000;
 
 it(
-  'npm run image:by-hand -- --quick makes what the Dockerfile says, and it starts',
+  'npm run image:by-hand -- --quick makes what the Dockerfile says, which names all that production lacks',
   async () => {
-    const { code, stdout, stderr } = await run('npm', ['run', '--silent', 'image:by-hand', '--', '--quick'], {
-      limitMs: LIMIT_MS,
-    });
-    expect(code, `${stdout}${stderr}`).toBe(0);
-    expect(stdout).toMatch(/^The image can be built\.$/m);
+    const args = ['run', '--silent', 'image:by-hand', '--', '--quick'];
+    const said = await succeed('npm', args, { limitMs: LIMIT_MS });
+    expect(said).toMatch(/^The image can be built\.$/m);
   },
   LIMIT_MS,
 );

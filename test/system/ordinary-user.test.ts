@@ -8,6 +8,7 @@ import { ServiceProcess, leftIn, makeFolder, processesIn, removeFolder } from '.
 /** Other tests run beside it: how long a start takes, fresh-clone.test.ts measures. */
 const LIMIT_SECONDS = 100;
 
+// Only root can make one. Who is not root is one, and has seen it in fresh-clone.test.ts.
 describe.runIf(process.getuid?.() === 0)('an ordinary user who has just cloned it', () => {
   const name = `payout-test-${process.pid}`;
   let home: string;
