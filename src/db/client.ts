@@ -4,8 +4,8 @@ import postgres from 'postgres';
 import { crashPoint } from '../kernel/crash-points.ts';
 import { traced } from '../kernel/tracing.ts';
 import { DatabaseSockets } from './database-sockets.ts';
-import { domainErrorFromDatabase, isConnectionFailure, isLostConnection, isRetryable } from './errors.ts';
-import { preparing } from './prepared-statements.ts';
+import { domainErrorFromDatabase, isConnectionFailure, isRetryable } from './errors.ts';
+import { guardedDriver } from './guarded-driver.ts';
 import * as schema from './schema/index.ts';
 import { tracedClient } from './traced-client.ts';
 
@@ -69,7 +69,7 @@ export class Database {
         ...(options.role ? { role: options.role } : {}),
       },
     });
-    this.drizzle = drizzle(tracedClient(preparing(this.sql)), { schema });
+    this.drizzle = drizzle(tracedClient(guardedDriver(this.sql)), { schema });
   }
 
   /** Connections of the pool that are open, and transactions that are running or wait for one. */
@@ -104,7 +104,7 @@ export class Database {
       try {
         const outcome = await this.drizzle.transaction(async (tx) => {
           crashPoint('transaction-begun');
-          const result = await unlessLost(work(tx));
+          const result = await work(tx);
           crashPoint('before-commit');
           commitSent = true;
           return result;
@@ -131,7 +131,7 @@ export class Database {
   /** A savepoint. What would be tried again must be tried again as a whole, so those errors go up as they are. */
   async #part<T>(enclosing: Tx, work: (tx: Tx) => Promise<T>): Promise<T> {
     try {
-      return await enclosing.transaction((tx) => unlessLost(work(tx)));
+      return await enclosing.transaction(work);
     } catch (error) {
       throw isRetryable(error) || isConnectionFailure(error) ? error : domainErrorFromDatabase(error);
     }
@@ -140,20 +140,5 @@ export class Database {
   /** Waits a second for what runs. */
   async close(): Promise<void> {
     await this.sql.end({ timeout: 1 });
-  }
-}
-
-/**
- * Never ends when the connection was lost under the work. The driver then ends the transaction by itself; told of the
- * failure first, it would write its ROLLBACK to a socket that is gone, and throw outside of any promise
- * (postgres 3.4.9, connection.js, nextWrite). Where the loss is not this connection's,
- * idle_in_transaction_session_timeout ends the wait.
- */
-async function unlessLost<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (isLostConnection(error)) return new Promise<never>(() => {});
-    throw error;
   }
 }

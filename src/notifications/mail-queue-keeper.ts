@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import PgBoss from 'pg-boss';
 import type { Database } from '../db/client.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
@@ -50,6 +51,6 @@ async function run(
 ): Promise<{ rows: Record<string, unknown>[] }> {
   const several = /^\s*BEGIN;(.*)COMMIT;\s*$/s.exec(text)?.[1];
   if (several === undefined) return new WithinTransaction(database.drizzle).executeSql(text, values);
-  await database.sql.begin((tx) => tx.unsafe(several));
+  await database.drizzle.transaction((tx) => tx.execute(sql.raw(several)));
   return { rows: [] };
 }

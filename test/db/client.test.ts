@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Database } from '../../src/db/client.ts';
+import { Database, type Tx } from '../../src/db/client.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
 let service: TestService;
@@ -34,6 +35,85 @@ describe('Database.transaction', () => {
     });
     expect(runs).toBe(2);
     expect(await notes('lost once')).toBe(1);
+  });
+
+  describe('whose connection ends while no statement is under way', () => {
+    /** Ends the transaction's session, and waits until the driver has seen it. */
+    const endSession = async (tx: Tx) => {
+      const [own] = await tx.execute<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
+      await service.sql`SELECT pg_terminate_backend(${own?.pid ?? 0}, 5000)`;
+      await sleep(100);
+    };
+
+    it.each(['goes on', 'goes on in a part', 'returns', 'throws'])(
+      'runs again, though its first try %s',
+      async (how) => {
+        let runs = 0;
+        const note = `lost at rest, ${how}`;
+        await database.transaction(async (tx) => {
+          runs += 1;
+          await tx.execute(sql`INSERT INTO tries (note) VALUES (${note})`);
+          if (runs > 1) return;
+          await endSession(tx);
+          if (how === 'goes on') await tx.execute(sql`SELECT 1`);
+          if (how === 'goes on in a part') await tx.transaction((part) => part.execute(sql`SELECT 1`));
+          if (how === 'throws') throw new Error('Not of the database.');
+        });
+        expect(runs).toBe(2);
+        expect(await notes(note)).toBe(1);
+      },
+    );
+
+    it('changes nothing by what its first try goes on to do, though the driver has connected anew', async () => {
+      const one = new Database({ url: service.databaseUrl, poolSize: 1 });
+      let letGo: (value?: unknown) => void = () => {};
+      const bothEnded = new Promise((resolve) => (letGo = resolve));
+      const left: unknown[] = [];
+      let runs = 0;
+      await one.transaction(async (tx) => {
+        runs += 1;
+        if (runs > 1) {
+          // The first try goes on within this one's session.
+          letGo();
+          await sleep(100);
+          await tx.execute(sql`INSERT INTO tries (note) VALUES ('the second try')`);
+          return;
+        }
+        await endSession(tx);
+        await bothEnded;
+        for (const note of ['by the first try', 'by it again'])
+          await tx
+            .execute(sql`INSERT INTO tries (note) VALUES (${note})`)
+            .catch((error: unknown) => left.push(error));
+      });
+      await sleep(100);
+      await one.close();
+      expect(runs).toBe(2);
+      expect(await notes('the second try')).toBe(1);
+      expect(await notes('by the first try')).toBe(0);
+      expect(await notes('by it again')).toBe(0);
+      expect(left).toHaveLength(2);
+    });
+  });
+
+  it('fails as its work does, and its connection is free, where the work lost a connection to something else', async () => {
+    let runs = 0;
+    const startedAt = performance.now();
+    const failing = database.transaction((tx) =>
+      tx.transaction(async (part) => {
+        runs += 1;
+        await part.execute(sql`INSERT INTO tries (note) VALUES ('of a part')`);
+        throw Object.assign(new Error('The keys are out of reach.'), { code: 'ECONNRESET' });
+      }),
+    );
+    await expect(failing).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(runs).toBe(4);
+    // After the waits between its tries, and not what an idle transaction may last.
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    expect(await notes('of a part')).toBe(0);
+    expect(
+      await service.sql`SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()`,
+    ).toEqual([]);
   });
 
   it('never runs again when it is unclear whether the commit went through', async () => {
