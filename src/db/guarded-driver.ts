@@ -1,12 +1,16 @@
 import type postgres from 'postgres';
 import { isLostConnection } from './errors.ts';
 
-/** What Drizzle uses of the driver, and of its transactions. */
+/** What Drizzle uses of the driver, of its pool and of its transactions. */
 interface Driver {
   options: unknown;
   unsafe(text: string, values?: unknown[], options?: { prepare: boolean }): Promise<unknown>;
-  begin(work: (inner: Driver) => unknown): Promise<unknown>;
-  savepoint(work: (inner: Driver) => unknown): Promise<unknown>;
+}
+interface Pool extends Driver {
+  begin(work: (inner: Transaction) => unknown): Promise<unknown>;
+}
+interface Transaction extends Driver {
+  savepoint(work: (inner: Transaction) => unknown): Promise<unknown>;
 }
 
 /**
@@ -17,8 +21,8 @@ interface Driver {
  * driver for the types alone: Drizzle calls nothing but the four that are here.
  */
 export function guardedDriver(driver: postgres.Sql): postgres.Sql {
-  const pool = driver as unknown as Driver;
-  const guarded: Driver = {
+  const pool = driver as unknown as Pool;
+  const guarded: Pool = {
     options: pool.options,
     unsafe: (text, values = []) => prepared(pool, text, values),
     begin: (work) => {
@@ -28,7 +32,6 @@ export function guardedDriver(driver: postgres.Sql): postgres.Sql {
       outcome.catch(() => session.lose());
       return outcome;
     },
-    savepoint: pool.savepoint,
   };
   return guarded as unknown as postgres.Sql;
 }
@@ -47,10 +50,9 @@ class Session {
     this.#isLost = true;
   }
 
-  guard(driver: Driver): Driver {
+  guard(driver: Transaction): Transaction {
     return {
       options: driver.options,
-      begin: driver.begin,
       unsafe: (text, values = []) => {
         this.#insist();
         return this.#heed(prepared(driver, text, values));

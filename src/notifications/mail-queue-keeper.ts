@@ -1,4 +1,3 @@
-import { sql } from 'drizzle-orm';
 import PgBoss from 'pg-boss';
 import type { Database } from '../db/client.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
@@ -51,6 +50,6 @@ async function run(
 ): Promise<{ rows: Record<string, unknown>[] }> {
   const several = /^\s*BEGIN;(.*)COMMIT;\s*$/s.exec(text)?.[1];
   if (several === undefined) return new WithinTransaction(database.drizzle).executeSql(text, values);
-  await database.drizzle.transaction((tx) => tx.execute(sql.raw(several)));
+  await database.drizzle.transaction((tx) => tx.execute(several));
   return { rows: [] };
 }
