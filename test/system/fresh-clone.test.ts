@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEMO_PASSWORD } from '../../src/demo/people.ts';
+import { ordinaryUserOf, type OrdinaryUser } from './ordinary-user.ts';
 import { ROOT, freePort, run, succeed, type Outcome } from './programs.ts';
 import {
   ServiceProcess,
@@ -21,21 +22,28 @@ const warmStarts: number[] = [];
 
 let folder: string;
 let clone: string;
+/** Not root, who installs and starts it in the rest of CI. */
+let user: OrdinaryUser;
 
 beforeAll(async () => {
   folder = await makeFolder();
   clone = join(folder, 'payout-service');
-  await succeed('git', ['clone', '--quiet', ROOT, clone]);
+  // Files of its own: they are given away.
+  await succeed('git', ['clone', '--quiet', '--no-hardlinks', ROOT, clone]);
+  user = await ordinaryUserOf(folder);
 });
 
-afterAll(() => removeFolder(folder));
+afterAll(async () => {
+  await removeFolder(folder);
+  await user.remove();
+});
 
 describe('somebody who has just cloned it', () => {
   let port: number;
   let service: ServiceProcess;
 
   const start = async (options: { port?: number } = {}): Promise<ServiceProcess> => {
-    const started = new ServiceProcess({ folder: clone, port: options.port ?? port });
+    const started = new ServiceProcess({ folder: clone, port: options.port ?? port, ...user });
     warmStarts.push(await started.ready(30));
     return started;
   };
@@ -46,8 +54,10 @@ describe('somebody who has just cloned it', () => {
 
   it('types npm start, and it serves, with nothing installed before', async () => {
     expect(existsSync(join(clone, 'node_modules'))).toBe(false);
-    service = new ServiceProcess({ folder: clone, port });
+    service = new ServiceProcess({ folder: clone, port, ...user });
     expect(await service.ready(FRESH_LIMIT_SECONDS)).toBeLessThan(FRESH_LIMIT_SECONDS);
+    if (user.account)
+      expect(new Set(processesIn(clone).map(({ uid }) => uid))).toEqual(new Set([user.account.uid]));
     for (const said of [
       `http://localhost:${port}`,
       '/docs',
@@ -59,7 +69,11 @@ describe('somebody who has just cloned it', () => {
   });
 
   it('types npm run demo, and two payouts end in receipts', async () => {
-    const said = await succeed('npm', ['run', 'demo'], { folder: clone, env: { PORT: String(port) } });
+    const said = await succeed('npm', ['run', 'demo'], {
+      folder: clone,
+      account: user.account,
+      env: { ...user.env, PORT: String(port) },
+    });
     const paid = [...said.matchAll(/^(PO-\S+): (.+) was paid (\S+) /gm)];
     expect(paid.map(([, , , amount]) => amount)).toEqual(['$99,700.00', '$75,700.00']);
     for (const [, payoutId = '', payee = '', net = ''] of paid) {
@@ -127,7 +141,7 @@ describe('somebody who has just cloned it', () => {
   });
 
   it('leaves no database running when it is stopped while it starts', async () => {
-    const early = new ServiceProcess({ folder: clone, port: await freePort() });
+    const early = new ServiceProcess({ folder: clone, port: await freePort(), ...user });
     while (!processesIn(clone).some(({ command }) => command.includes('-D '))) await sleep(20);
     await early.terminate();
     expect(await leftIn(clone)).toEqual([]);
@@ -144,7 +158,11 @@ describe('somebody who has just cloned it', () => {
 
 describe('what cannot work is told in one line', () => {
   const start = (env: Record<string, string>): Promise<Outcome> =>
-    run(process.execPath, ['scripts/start.mjs'], { folder: clone, env });
+    run(process.execPath, ['scripts/start.mjs'], {
+      folder: clone,
+      account: user.account,
+      env: { ...user.env, ...env },
+    });
 
   const linesOf = ({ stderr }: Outcome): string[] => stderr.split('\n').filter((line) => line !== '');
 

@@ -1,5 +1,5 @@
 /** The service as a process of its own: started as the README says, and looked at from outside. */
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,14 +97,16 @@ export class ServiceProcess {
 }
 
 /** The processes that have to do with the folder: by where they are, or what their command line names. */
-export function processesIn(folder: string): { pid: number; command: string }[] {
+export function processesIn(folder: string): { pid: number; uid: number; command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       try {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         const isThere = `${readlinkSync(`/proc/${name}/cwd`)}/`.startsWith(`${folder}/`);
-        return isThere || command.includes(folder) ? [{ pid: Number(name), command }] : [];
+        return isThere || command.includes(folder)
+          ? [{ pid: Number(name), uid: statSync(`/proc/${name}`).uid, command }]
+          : [];
       } catch {
         return [];
       }
