@@ -4,7 +4,7 @@ import postgres from 'postgres';
 import { Database, type Reader } from '../../src/db/client.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { MemberQueue } from '../../src/queue/member-queue.ts';
-import { findMembers, readCandidates, readTotals } from '../../src/queue/queue-store.ts';
+import { findMembersExactly, readCandidates, readTotals } from '../../src/queue/queue-store.ts';
 import type { DataSet } from './data.ts';
 import { median, timed } from './timing.ts';
 
@@ -47,7 +47,7 @@ export async function measureReads({ url, members }: DataSet): Promise<ReadTimes
       sql,
       runs,
       `SELECT queue_position FROM plain_queue_view WHERE user_id = '${someone}'`,
-      [statementOf((reader) => findMembers(reader, [someone]))],
+      [statementOf((reader) => findMembersExactly(reader, [someone]))],
     );
     const sums = await inTurn(sql, runs, PLAIN_SUMS, [statementOf(readTotals)]);
     same(

@@ -8,6 +8,7 @@ import {
   countAhead,
   findDrifted,
   findMembers,
+  findMembersExactly,
   findWrongSums,
   fold,
   readCandidates,
@@ -69,7 +70,7 @@ export class MemberQueue {
   }
 
   find(userIds: readonly string[]): Promise<QueueMember[]> {
-    return this.#exact((reader) => findMembers(reader, userIds));
+    return findMembersExactly(this.#database.reader, userIds);
   }
 
   totals(): Promise<QueueTotals> {
@@ -80,7 +81,7 @@ export class MemberQueue {
   settled(tx: Tx) {
     return {
       candidates: async (query: CandidateQuery) => (await readCandidates(tx, query)).value,
-      find: async (userIds: readonly string[]) => (await findMembers(tx, userIds)).value,
+      find: (userIds: readonly string[]) => findMembers(tx, userIds),
       totals: async () => (await readTotals(tx)).value,
       countAhead: (userIds: readonly string[]) => countAhead(tx, userIds),
     };

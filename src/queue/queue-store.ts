@@ -14,7 +14,6 @@ export interface Glance<T> {
  * an interface, as `execute` wants an index.
  */
 type MemberRow = {
-  is_waiting: boolean;
   user_id: string | null;
   email: string;
   full_name: string | null;
@@ -28,6 +27,7 @@ type MemberRow = {
   kyc_verified: boolean;
   tenure_number: number;
 };
+type GlanceRow = MemberRow & { is_waiting: boolean };
 
 const IS_WAITING = sql`EXISTS (SELECT FROM queue_touched)`;
 
@@ -47,7 +47,7 @@ const pageOf = (query: CandidateQuery): SQL => sql`queue_candidate_page(
 
 /** Candidates in queue order, with their positions among all members. */
 export async function readCandidates(reader: Reader, query: CandidateQuery): Promise<Glance<QueueMember[]>> {
-  return glanceAt(await reader.execute<MemberRow>(sql`SELECT * FROM ${pageOf(query)}`));
+  return glanceAt(await reader.execute<GlanceRow>(sql`SELECT * FROM ${pageOf(query)}`));
 }
 
 /** The same, and the totals of that moment. */
@@ -55,21 +55,27 @@ export async function readCandidatesAndTotals(
   reader: Reader,
   query: CandidateQuery,
 ): Promise<Glance<{ members: QueueMember[]; totals: QueueTotals }>> {
-  const rows = await reader.execute<MemberRow & TotalsRow>(
+  const rows = await reader.execute<GlanceRow & TotalsRow>(
     sql`SELECT ${TOTALS}, z.* FROM queue_totals t, ${pageOf(query)} z`,
   );
   const { isWaiting, value: members } = glanceAt(rows);
   return { isWaiting, value: { members, totals: totalsFrom(rows[0]) } };
 }
 
-/** In queue order; those who are not in it are missing. */
-export async function findMembers(
-  reader: Reader,
-  userIds: readonly string[],
-): Promise<Glance<QueueMember[]>> {
-  return glanceAt(
-    await reader.execute<MemberRow>(sql`SELECT * FROM queue_lookup(${sql.param([...userIds])}::uuid[])`),
+/** In queue order; those who are not in it are missing. Folds first where somebody waits for it, in the same journey. */
+export async function findMembersExactly(reader: Reader, userIds: readonly string[]): Promise<QueueMember[]> {
+  const rows = await reader.execute<MemberRow>(
+    sql`SELECT * FROM queue_lookup_exact(${sql.param([...userIds])}::uuid[])`,
   );
+  return rows.map(memberFromRow);
+}
+
+/** The same, of the last fold. */
+export async function findMembers(reader: Reader, userIds: readonly string[]): Promise<QueueMember[]> {
+  const rows = await reader.execute<GlanceRow>(
+    sql`SELECT * FROM queue_lookup(${sql.param([...userIds])}::uuid[])`,
+  );
+  return glanceAt(rows).value;
 }
 
 /** How many candidates stand ahead of each of these members. */
@@ -195,7 +201,7 @@ export async function readState(reader: Reader): Promise<{ isWaiting: boolean; i
   return { isWaiting: row?.waiting === true, isWatched: row?.watched === true };
 }
 
-const glanceAt = (rows: Iterable<MemberRow>): Glance<QueueMember[]> => {
+const glanceAt = (rows: Iterable<GlanceRow>): Glance<QueueMember[]> => {
   const all = [...rows];
   return {
     isWaiting: all[0]?.is_waiting === true,

@@ -192,6 +192,11 @@ describe('the queue', () => {
     expect(await paid()).toBe(before);
     await scene.pay(userId);
     expect(await paid()).toBe(before + 1);
+    // Within a transaction too, as each statement has a snapshot of its own.
+    await scene.database.enclose(async () => {
+      await scene.pay(userId);
+      expect(await paid()).toBe(before + 2);
+    });
     await scene.expectExact();
   });
 
@@ -234,6 +239,27 @@ describe('the queue', () => {
     expect(await isVerified()).toBe(false);
     await scene.queue.checkAndMend();
     await scene.expectExact();
+  });
+
+  it('holds a payment whatever the search path of its writer leads to', async () => {
+    const userId = await scene.userNamed(2);
+    await scene.sql.unsafe(`
+      CREATE SCHEMA elsewhere;
+      CREATE DOMAIN elsewhere.text AS pg_catalog.text CHECK (VALUE <> 'succeeded');
+      CREATE TABLE elsewhere.queue_touched (user_id uuid);
+      CREATE FUNCTION elsewhere.never(pg_catalog.text, pg_catalog.text) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+      CREATE OPERATOR elsewhere.= (FUNCTION = elsewhere.never, LEFTARG = pg_catalog.text, RIGHTARG = pg_catalog.text)`);
+    try {
+      await scene.queue.fold();
+      await scene.sql.begin(async (tx) => {
+        await tx`SET LOCAL search_path = elsewhere, public, pg_catalog`;
+        await tx`INSERT INTO user_payments (user_id, amount, status) VALUES (${userId}, 5, 'succeeded')`;
+      });
+      expect(await scene.waiting()).toBe(1);
+      await scene.expectExact();
+    } finally {
+      await scene.sql`DROP SCHEMA elsewhere CASCADE`;
+    }
   });
 
   it('never makes the main app wait for a fold', async () => {
