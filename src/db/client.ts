@@ -53,6 +53,8 @@ export class Database {
       connect_timeout: 5,
       // The driver's types do not know it.
       ...({ socket: this.#sockets.open } as object),
+      // Asked at each new connection; one that ended meanwhile would end the process (postgres 3.4.9, fetchArrayTypes).
+      fetch_types: false,
       // The driver's own pauses grow to 20 s; a database that is back should be found at once.
       backoff: () => 0.1,
       onnotice: () => {},

@@ -6,6 +6,7 @@
 import { sql, type SQL, type SQLWrapper } from 'drizzle-orm';
 import PgBoss from 'pg-boss';
 import type { Reader, Tx } from '../db/client.ts';
+import { idList } from '../db/id-list.ts';
 
 const SCHEMA = 'payout_queue';
 export const MAIL = 'mail';
@@ -124,7 +125,7 @@ export async function hastenMails(tx: Tx, notificationIds: readonly string[]): P
   if (notificationIds.length === 0) return;
   await tx.execute(sql`
     UPDATE payout_queue.job SET start_after = now() - interval '1 second'
-     WHERE name = ${MAIL} AND state < 'active' AND id = ANY(${`{${notificationIds.join(',')}}`}::uuid[])`);
+     WHERE name = ${MAIL} AND state < 'active' AND id = ANY(${idList(notificationIds)}::uuid[])`);
 }
 
 export interface QueueDepth {

@@ -1,5 +1,6 @@
 import { sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
+import { idList } from '../db/id-list.ts';
 import { centsFromDecimal } from '../kernel/money.ts';
 import type { QueueMember, QueuePlace, QueueTotals } from './queue-member.ts';
 
@@ -65,16 +66,14 @@ export async function readCandidatesAndTotals(
 /** In queue order; those who are not in it are missing. Folds first where somebody waits for it, in the same journey. */
 export async function findMembersExactly(reader: Reader, userIds: readonly string[]): Promise<QueueMember[]> {
   const rows = await reader.execute<MemberRow>(
-    sql`SELECT * FROM queue_lookup_exact(${sql.param([...userIds])}::uuid[])`,
+    sql`SELECT * FROM queue_lookup_exact(${idList(userIds)}::uuid[])`,
   );
   return rows.map(memberFromRow);
 }
 
 /** The same, of the last fold. */
 export async function findMembers(reader: Reader, userIds: readonly string[]): Promise<QueueMember[]> {
-  const rows = await reader.execute<GlanceRow>(
-    sql`SELECT * FROM queue_lookup(${sql.param([...userIds])}::uuid[])`,
-  );
+  const rows = await reader.execute<GlanceRow>(sql`SELECT * FROM queue_lookup(${idList(userIds)}::uuid[])`);
   return glanceAt(rows).value;
 }
 
@@ -88,7 +87,7 @@ export async function countAhead(reader: Reader, userIds: readonly string[]): Pr
               WHERE o.is_candidate
                 AND o.tenure_start >= ((m.tenure_start AT TIME ZONE 'UTC')::date)::timestamp AT TIME ZONE 'UTC'
                 AND (o.tenure_start, o.user_id) < (m.tenure_start, m.user_id)) AS ahead
-      FROM queue_members m WHERE m.in_queue AND m.user_id = ANY (${sql.param([...userIds])}::uuid[])`);
+      FROM queue_members m WHERE m.in_queue AND m.user_id = ANY (${idList(userIds)}::uuid[])`);
   return new Map(rows.map((row) => [row.user_id, Number(row.ahead)]));
 }
 

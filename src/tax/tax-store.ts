@@ -1,5 +1,6 @@
 import { and, desc, eq, inArray, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
+import { idList } from '../db/id-list.ts';
 import { insertMany } from '../db/insert-many.ts';
 import { taxFormDocuments, taxForms, type TaxFormStatus } from '../db/schema/index.ts';
 import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
@@ -48,11 +49,8 @@ const FORMS_LOCK = 7_203_005;
 export async function lockFormsOfAll(tx: Tx, userIds: readonly string[]): Promise<void> {
   await tx.execute(sql`
     SELECT pg_advisory_xact_lock(${FORMS_LOCK}::integer, wanted.lock)
-      FROM (SELECT DISTINCT hashtext(id) AS lock FROM unnest(${listOf(userIds)}::text[]) AS id ORDER BY 1) wanted`);
+      FROM (SELECT DISTINCT hashtext(id) AS lock FROM unnest(${idList(userIds)}::text[]) AS id ORDER BY 1) wanted`);
 }
-
-/** An array as PostgreSQL reads it; the members are ids. */
-export const listOf = (ids: readonly string[]): string => `{${ids.join(',')}}`;
 
 /** Held until the commit: of several that make a form for the same person at once, each sees those before it. */
 export async function lockFormsOf(tx: Tx, userId: string): Promise<void> {

@@ -1,9 +1,10 @@
 /** What a year's 1099s are made of: who was paid what, who has a form already, and whom a form is for. */
 import { and, asc, eq, gt, sql, type SQL } from 'drizzle-orm';
 import type { Reader } from '../db/client.ts';
+import { idList } from '../db/id-list.ts';
 import { taxForms, type PostalAddress } from '../db/schema/index.ts';
 import { centsFromDecimal, decimalFromCents, type Cents } from '../kernel/money.ts';
-import { listOf, type TaxFormRow } from './tax-store.ts';
+import type { TaxFormRow } from './tax-store.ts';
 import type { TaxYear } from './tax-years-rules.ts';
 import type { TinType } from './w9-rules.ts';
 
@@ -40,7 +41,7 @@ export async function findWhoHas1099(
 ): Promise<Set<string>> {
   const rows = await reader.execute<{ user_id: string }>(sql`
     SELECT user_id FROM tax_forms
-     WHERE user_id = ANY (${listOf(userIds)}::uuid[]) AND tax_year = ${year}
+     WHERE user_id = ANY (${idList(userIds)}::uuid[]) AND tax_year = ${year}
        AND form_type = '1099-MISC' AND status = 'issued'`);
   return new Set(rows.map(({ user_id }) => user_id));
 }
@@ -77,7 +78,7 @@ export const readYearIncome = (
   readIncome(
     reader,
     sql`
-    ${paidIn(year)} WHERE p.user_id = ANY (${listOf(userIds)}::uuid[]) GROUP BY p.user_id ORDER BY p.user_id`,
+    ${paidIn(year)} WHERE p.user_id = ANY (${idList(userIds)}::uuid[]) GROUP BY p.user_id ORDER BY p.user_id`,
   );
 
 /** Of people who need a form, whether they have one or not. */
@@ -102,7 +103,7 @@ async function readIncome(reader: Reader, from: SQL): Promise<YearIncome[]> {
     payout_ids: string[];
   }>(sql`
     SELECT p.user_id, sum(p.amount) AS income, sum(a.withheld_amount) AS withheld,
-           array_agg(p.payout_id ORDER BY p.payout_id) AS payout_ids
+           jsonb_agg(p.payout_id ORDER BY p.payout_id) AS payout_ids
       FROM ${from}`);
   return rows.map((row) => ({
     userId: row.user_id,
@@ -168,7 +169,7 @@ export async function readRecipients(
       LEFT JOIN LATERAL (
         SELECT h.line1, h.line2, h.city, h.state, h.postal_code AS "postalCode" FROM user_addresses h
          WHERE h.user_id = u.id AND h.is_primary ORDER BY h.id DESC LIMIT 1) a ON true
-     WHERE u.id = ANY (${listOf(userIds)}::uuid[])`);
+     WHERE u.id = ANY (${idList(userIds)}::uuid[])`);
   return new Map(
     rows.map((row) => [
       row.user_id,
@@ -198,6 +199,6 @@ export async function readTinTypes(
   if (w9FormIds.length === 0) return new Map();
   const rows = await reader.execute<{ form_id: string; tin_type: TinType }>(sql`
     SELECT form_id, w9 ->> 'tinType' AS tin_type FROM tax_forms
-     WHERE form_type = 'W-9' AND form_id = ANY (${listOf(w9FormIds)}::text[])`);
+     WHERE form_type = 'W-9' AND form_id = ANY (${idList(w9FormIds)}::text[])`);
   return new Map(rows.map((row) => [row.form_id, row.tin_type]));
 }
