@@ -28,3 +28,6 @@ BEGIN
    WHERE status::pg_catalog.text OPERATOR(pg_catalog.=) 'succeeded'::pg_catalog.text AND user_id IS NOT NULL;
   RETURN NULL;
 END $$;
+--> statement-breakpoint
+-- Whoever may make a trigger with one of these on a table of their own would run casts of their own under the owner's rights.
+REVOKE EXECUTE ON FUNCTION queue_log_added, queue_log_row, queue_log_user, queue_log_everybody FROM PUBLIC;

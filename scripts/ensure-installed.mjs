@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mendDriver } from './mend-driver.mjs';
 
 const LEAST_NODE = [20, 19];
 const LOCK_POLL_MS = 200;
@@ -22,11 +23,17 @@ const locks = join(root, '.data', 'install.lock');
 /** Ends the process with one line when it cannot be done. */
 export async function ensureInstalled() {
   refuseOldNode();
-  if (isInstalled()) return;
-  await withLock(async (holdFor) => {
-    // Another start may have installed while this one waited.
-    if (!isInstalled()) await install(holdFor);
-  });
+  if (!isInstalled())
+    await withLock(async (holdFor) => {
+      // Another start may have installed while this one waited.
+      if (!isInstalled()) await install(holdFor);
+    });
+  try {
+    // npm has done it, unless it was told to run no scripts.
+    mendDriver();
+  } catch (error) {
+    fail(`The database's driver could not be mended: ${error.message}`);
+  }
 }
 
 function refuseOldNode() {

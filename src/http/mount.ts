@@ -107,7 +107,11 @@ async function sendOnce(
 ): Promise<void> {
   const { actor, input, request } = keyed;
   const kept: DomainError[] = [];
-  const effect = async () => jsonAnswer(route, await route.handle({ actor, ...input }), edge);
+  const effect = async () => {
+    // Of a try that was undone nothing is told.
+    kept.length = 0;
+    return jsonAnswer(route, await route.handle({ actor, ...input }), edge);
+  };
   const refused = (error: DomainError) => {
     kept.push(error);
     return { status: statusOf(error), body: bytesOf(replyFor(error, edge)) };

@@ -380,6 +380,14 @@ describe('the schema', () => {
     ]);
   });
 
+  it('lets nobody whom it does not name run a function under its owner’s rights', async () => {
+    const open = await sql`
+      SELECT p.oid::regprocedure::text AS name FROM pg_proc p
+       WHERE p.prosecdef AND p.pronamespace::regnamespace::text IN ${sql(SCHEMAS)}
+         AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)`;
+    expect(open).toEqual([]);
+  });
+
   it('refuses what the service must not do', async () => {
     const service = postgres(url, { max: 1, onnotice: () => {}, connection: { role: 'payout_service' } });
     try {

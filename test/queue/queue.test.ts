@@ -517,6 +517,9 @@ describe('without the right to put triggers on the main app’s tables', () => {
     await sql.unsafe('SELECT queue_unwatch()');
     await sql.unsafe(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
     await sql.unsafe(`GRANT INSERT ON queue_touched TO ${role}`);
+    await sql.unsafe(
+      `GRANT EXECUTE ON FUNCTION queue_log_added, queue_log_row, queue_log_user, queue_log_everybody TO ${role}`,
+    );
     await sql.begin(async (tx) => {
       await tx.unsafe(`SET LOCAL ROLE ${role}`);
       const [set] = await tx<{ watched: boolean }[]>`SELECT queue_watch() AS watched`;

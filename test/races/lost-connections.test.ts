@@ -45,7 +45,7 @@ it('lose nothing, do nothing twice and nothing by half', async () => {
       await sleep(KILL_EVERY_MS);
     }
   })();
-  const sent = await Promise.all(
+  await Promise.all(
     stories.map(async ({ payoutId }, index) => {
       let tries = 0;
       for (let note = 0; note < NOTES_EACH; note += 1)

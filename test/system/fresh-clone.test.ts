@@ -23,7 +23,7 @@ const warmStarts: number[] = [];
 let folder: string;
 let clone: string;
 /** Not root, who installs and starts it in the rest of CI. */
-let user: OrdinaryUser;
+let user: OrdinaryUser | undefined;
 
 beforeAll(async () => {
   folder = await makeFolder();
@@ -35,7 +35,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await removeFolder(folder);
-  await user.remove();
+  await user?.remove();
 });
 
 describe('somebody who has just cloned it', () => {
@@ -56,7 +56,7 @@ describe('somebody who has just cloned it', () => {
     expect(existsSync(join(clone, 'node_modules'))).toBe(false);
     service = new ServiceProcess({ folder: clone, port, ...user });
     expect(await service.ready(FRESH_LIMIT_SECONDS)).toBeLessThan(FRESH_LIMIT_SECONDS);
-    if (user.account)
+    if (user?.account)
       expect(new Set(processesIn(clone).map(({ uid }) => uid))).toEqual(new Set([user.account.uid]));
     for (const said of [
       `http://localhost:${port}`,
@@ -71,8 +71,8 @@ describe('somebody who has just cloned it', () => {
   it('types npm run demo, and two payouts end in receipts', async () => {
     const said = await succeed('npm', ['run', 'demo'], {
       folder: clone,
-      account: user.account,
-      env: { ...user.env, PORT: String(port) },
+      account: user?.account,
+      env: { ...user?.env, PORT: String(port) },
     });
     const paid = [...said.matchAll(/^(PO-\S+): (.+) was paid (\S+) /gm)];
     expect(paid.map(([, , , amount]) => amount)).toEqual(['$99,700.00', '$75,700.00']);
@@ -160,8 +160,8 @@ describe('what cannot work is told in one line', () => {
   const start = (env: Record<string, string>): Promise<Outcome> =>
     run(process.execPath, ['scripts/start.mjs'], {
       folder: clone,
-      account: user.account,
-      env: { ...user.env, ...env },
+      account: user?.account,
+      env: { ...user?.env, ...env },
     });
 
   const linesOf = ({ stderr }: Outcome): string[] => stderr.split('\n').filter((line) => line !== '');

@@ -1,0 +1,169 @@
+/** What scripts/mend-driver.mjs is for: what a lost connection leaves behind must not reach the session that follows. */
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
+import { sql } from 'drizzle-orm';
+import certificateForTests from 'smtp-server/lib/tls-options.js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { Database } from '../../src/db/client.ts';
+import { startTestService, type TestService } from '../support/test-service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService();
+  await service.sql`CREATE TABLE kept (note text NOT NULL)`;
+});
+afterAll(() => service.stop());
+
+const kept = async () =>
+  (await service.sql<{ note: string }[]>`SELECT note FROM kept ORDER BY note`).map(({ note }) => note);
+
+let server: Server;
+/** The far ends of the service's connections. */
+let lines: Socket[];
+let database: Database;
+/** Their near ends, as they are opened. */
+let sockets: Socket[];
+
+const listen = (port: number) =>
+  new Promise<void>((done, failed) => server.once('error', failed).listen(port, '127.0.0.1', done));
+
+async function openLine(withTls: boolean): Promise<void> {
+  lines = [];
+  sockets = [];
+  const { hostname, port } = new URL(inject('clusterUrl'));
+  const join = (near: Duplex) => {
+    const far = connect(Number(port), hostname);
+    near.on('error', () => far.destroy()).on('close', () => far.destroy());
+    far.on('error', () => near.destroy()).on('close', () => near.destroy());
+    near.pipe(far).pipe(near);
+  };
+  server = createServer((near) => {
+    lines.push(near);
+    near.on('error', () => undefined);
+    if (!withTls) return join(near);
+    near.once('data', () => {
+      near.pause();
+      near.write('S');
+      join(new TLSSocket(near, { isServer: true, ...certificateForTests() }));
+    });
+  });
+  await listen(0);
+  const url = new URL(service.databaseUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String((server.address() as AddressInfo).port);
+  if (withTls) url.searchParams.set('sslmode', 'require');
+  database = new Database({ url: url.href, poolSize: 1 });
+  const { options } = database.sql as unknown as { options: { socket: (of: unknown) => Promise<Socket> } };
+  const opened = options.socket;
+  options.socket = async (of) => {
+    const socket = await opened(of);
+    sockets.push(socket);
+    return socket;
+  };
+}
+
+afterEach(async () => {
+  await database.close();
+  for (const line of lines) line.destroy();
+  await new Promise((done) => server.close(done));
+  await service.sql`TRUNCATE kept`;
+});
+
+const noting = (note: string, then: () => Promise<void> = () => Promise.resolve()) =>
+  database.transaction(async (tx) => {
+    await tx.execute(sql`INSERT INTO kept (note) VALUES (${note})`);
+    await then();
+  });
+
+it('a connection that ends as a transaction begins makes it begin again, and never run without one', async () => {
+  await openLine(false);
+  await database.sql`SELECT 1`;
+  let outcomes: Promise<PromiseSettledResult<unknown>[]> | undefined;
+  sockets[0]?.prependListener('error', () => {
+    const refuse = () => Promise.reject(new Error('Nothing of it may stay.'));
+    outcomes = Promise.allSettled([
+      noting('kept'),
+      noting('refused', refuse),
+      database.sql`SELECT 42 AS answer`,
+    ]);
+  });
+  sockets[0]?.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+  await sleep(200);
+  expect(await database.sql`SELECT 7 AS seven`).toEqual([{ seven: 7 }]);
+  const [first, second, read] = (await outcomes) ?? [];
+  expect(first).toMatchObject({ status: 'fulfilled' });
+  expect(second).toMatchObject({ status: 'rejected', reason: { message: 'Nothing of it may stay.' } });
+  if (read?.status === 'fulfilled') expect([...(read.value as unknown[])]).toEqual([{ answer: 42 }]);
+  expect(await kept()).toEqual(['kept']);
+});
+
+describe.each([
+  ['plain', false],
+  ['TLS', true],
+])('a connection (%s)', (_, withTls) => {
+  beforeEach(() => openLine(withTls));
+
+  it('that ends in the middle of a result leaves the next one whole', async () => {
+    setTimeout(() => lines[0]?.resetAndDestroy(), 500);
+    const long = database.sql`SELECT n, repeat('x', 300), pg_sleep(0.005) FROM generate_series(1, 400) n`;
+    await expect(long).rejects.toThrow();
+    expect([...(await database.sql`SELECT 'next' AS row`)]).toEqual([{ row: 'next' }]);
+  });
+
+  it('that the server ends leaves no refusal behind', async () => {
+    const dying = database.sql`SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1)`;
+    await expect(dying).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' });
+    expect([...(await database.sql`SELECT 'next' AS row`)]).toEqual([{ row: 'next' }]);
+  });
+
+  it('that is refused comes back to the pool', async () => {
+    const { port } = server.address() as AddressInfo;
+    await new Promise((done) => server.close(done));
+    for (let time = 0; time < 3; time += 1)
+      await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await listen(port);
+    expect([...(await database.sql`SELECT 'back' AS row`)]).toEqual([{ row: 'back' }]);
+    await Promise.all([noting('one'), noting('two')]);
+    expect(await kept()).toEqual(['one', 'two']);
+  });
+});
+
+describe('a branch that goes on when another has failed', () => {
+  beforeEach(() => openLine(false));
+
+  const late = async (send: () => Promise<unknown>) => {
+    await sleep(30);
+    await send();
+  };
+
+  it('changes nothing after the transaction', async () => {
+    let behind: Promise<unknown> = Promise.resolve();
+    const failing = database.transaction(async (tx) => {
+      behind = late(() => tx.execute(sql`INSERT INTO kept (note) VALUES ('behind')`));
+      behind.catch(() => undefined);
+      await tx.execute(sql`SELECT 1`);
+      throw new Error('The other branch.');
+    });
+    await expect(failing).rejects.toThrow('The other branch.');
+    await expect(behind).rejects.toThrow();
+    expect(await kept()).toEqual([]);
+  });
+
+  it('changes nothing after its part', async () => {
+    let behind: Promise<unknown> = Promise.resolve();
+    await database.transaction(async (tx) => {
+      const part = tx.transaction(async (inner) => {
+        behind = late(() => inner.execute(sql`INSERT INTO kept (note) VALUES ('behind')`));
+        behind.catch(() => undefined);
+        await inner.execute(sql`SELECT 1`);
+        throw new Error('The other branch.');
+      });
+      await expect(part).rejects.toThrow('The other branch.');
+      await sleep(100);
+    });
+    await expect(behind).rejects.toThrow();
+    expect(await kept()).toEqual([]);
+  });
+});
