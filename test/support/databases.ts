@@ -15,8 +15,12 @@ async function onCluster(clusterUrl: string, statement: string): Promise<void> {
   }
 }
 
+/** Copied file by file: through the log, as is the default, a small template takes half as long again. */
 export const createDatabase = (clusterUrl: string, name: string, template?: string): Promise<void> =>
-  onCluster(clusterUrl, `CREATE DATABASE ${name}${template === undefined ? '' : ` TEMPLATE ${template}`}`);
+  onCluster(
+    clusterUrl,
+    `CREATE DATABASE ${name}${template === undefined ? '' : ` TEMPLATE ${template} STRATEGY FILE_COPY`}`,
+  );
 
 export const dropDatabase = (clusterUrl: string, name: string): Promise<void> =>
   onCluster(clusterUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
