@@ -48,7 +48,7 @@ export async function withOwnerUrl(work: Fill, fill?: Fill): Promise<void> {
 /** The same for scripts that work on what the service has written: they say what to do where its tables are missing. */
 export const withMigratedUrl = (work: Fill): Promise<void> =>
   withOwnerUrl(async (url, config) => {
-    const sql = postgres(config.database.url ?? url, { max: 1, onnotice: () => {} });
+    const sql = postgres(config.database.url ?? url, { max: 1, fetch_types: false, onnotice: () => {} });
     try {
       if (!(await isMigrated(sql)))
         throw new Error('The database lacks tables of this version: run npm run db:migrate first.');

@@ -2,20 +2,30 @@
  * Mends the database's driver in node_modules, postgres 3.4.9, after it is installed. There a connection that is lost keeps
  * what it was in the middle of, and takes it along when it connects anew: a statement that nobody answered counts as done
  * (a BEGIN, too, whose transaction is then none), an old refusal as the next statement's, and rows that had come leave holes
- * before the next result. One that is refused never comes back to the pool, and one that is used while it is closed ends the
- * process (porsager/postgres #1186, #1215). To be
- * taken away when a release has it; src/db/client.ts does not start on a driver that is not mended. Plain Node without
+ * before the next result (porsager/postgres #1186, #1215). The rest stands at each place. To be taken away when a release
+ * has it: test/db/mended-driver.test.ts tells. src/db/client.ts takes no driver that is not mended. Plain Node without
  * packages, as it runs when there are none yet.
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const VERSION = '3.4.9';
 const driver = join(dirname(dirname(fileURLToPath(import.meta.url))), 'node_modules', 'postgres');
 
+/** What each file has, and is to have in its place. */
 const MENDS = {
   'src/connection.js': [
+    // A connection that is refused is closed, and waits its turn like any other.
     [
       `    } catch (e) {
       error(e)
@@ -31,6 +41,7 @@ const MENDS = {
     }
     x.on('error', error)`,
     ],
+    // Nothing is sent where no connection is.
     [
       `    if (terminated)
       return queryError(q, Errors.connection('CONNECTION_DESTROYED', options))
@@ -46,6 +57,61 @@ const MENDS = {
 
     if (stream)`,
     ],
+    // A BEGIN has its connection to itself, however many statements are on their way there; what cannot be sent fails by itself.
+    [
+      `      return write(toBuffer(q))
+        && !q.describeFirst
+        && !q.cursorFn
+        && sent.length < max_pipeline
+        && (!q.options.onexecute || q.options.onexecute(connection))
+    } catch (error) {
+      sent.length === 0 && write(Sync)
+      errored(error)
+      return true
+    }`,
+      `      const ready = write(toBuffer(q))
+        && !q.describeFirst
+        && !q.cursorFn
+        && sent.length < max_pipeline
+      return q.options.onexecute
+        ? q.options.onexecute(connection)
+        : ready
+    } catch (error) {
+      query === q
+        ? (sent.length === 0 && write(Sync), errored(error))
+        : (sent.remove(q), queryError(q, error))
+      return true
+    }`,
+    ],
+    // Who has been told to end meanwhile does not connect any more.
+    [
+      `  async function connect() {
+    terminated = false`,
+      `  async function connect() {
+    if (!initial && !cancelMessage)
+      return
+
+    terminated = false`,
+    ],
+    [
+      `    if (!socket)
+      return
+
+    connectTimer.start()`,
+      `    if (!socket)
+      return
+
+    if (!initial && !cancelMessage)
+      return socket.destroy()
+
+    connectTimer.start()`,
+    ],
+    // Our sockets have tried every host already (src/db/database-sockets.ts).
+    [
+      `    if (connection.queue === queues.connecting && options.host[retries + 1])`,
+      `    if (!options.socket && connection.queue === queues.connecting && options.host[retries + 1])`,
+    ],
+    // What was under way has failed, whatever the end was called, and is forgotten.
     [
       `    socket = null
 
@@ -58,10 +124,10 @@ const MENDS = {
     chunk = nextWriteTimer = null
     rows = 0
 
-    if (initial)
+    if (initial && !options.socket)
       return reconnect()
 
-    ;(query || sent.length) && error(Errors.connection('CONNECTION_CLOSED', options, socket))
+    ;(query || initial || sent.length) && error(Errors.connection('CONNECTION_CLOSED', options, socket))
     query = results = errorResponse = null
     result = new Result()
 `,
@@ -94,6 +160,7 @@ export function mendDriver() {
     const draft = `${path}.${process.pid}`;
     try {
       writeFileSync(draft, mended);
+      chmodSync(draft, statSync(path).mode);
       renameSync(draft, path);
     } finally {
       rmSync(draft, { force: true });
@@ -103,9 +170,11 @@ export function mendDriver() {
 
 function replaced(text, from, to) {
   if (text.includes(to)) return text;
-  if (text.split(from).length !== 2) throw new Error('The driver is not what scripts/mend-driver.mjs knows.');
+  if (text.split(from).length !== 2)
+    throw new Error('The driver is not what scripts/mend-driver.mjs knows. Run "npm ci".');
   return text.replace(from, () => to);
 }
 
 // As npm's "postinstall". Where only a part of the packages is installed, there may be no driver.
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href && existsSync(driver)) mendDriver();
+const started = process.argv[1] && pathToFileURL(realpathSync(process.argv[1])).href;
+if (started === import.meta.url && existsSync(driver)) mendDriver();

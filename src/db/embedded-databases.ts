@@ -13,7 +13,7 @@ export async function prepareEmbedded(
   server: EmbeddedServer,
   fill: (url: string) => Promise<void>,
 ): Promise<string> {
-  const sql = postgres(server.url('postgres'), { max: 1, onnotice: () => {} });
+  const sql = postgres(server.url('postgres'), { max: 1, fetch_types: false, onnotice: () => {} });
   try {
     // Of two instances that start at once, one fills and the other waits.
     await sql`SELECT pg_advisory_lock(${LOCK})`;

@@ -40,6 +40,24 @@ export function guardedDriver(driver: postgres.Sql): postgres.Sql {
 const prepared = (driver: Driver, text: string, values: unknown[]) =>
   driver.unsafe(text, values, { prepare: values.length > 0 });
 
+/** A transaction, or a part of one, which ends with it at the latest. */
+class Scope {
+  readonly #outer: Scope | undefined;
+  #hasEnded = false;
+
+  constructor(outer?: Scope) {
+    this.#outer = outer;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded || this.#outer?.hasEnded === true;
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+  }
+}
+
 /** What a transaction and its parts know of the session that they run in. */
 class Session {
   #isLost = false;
@@ -51,26 +69,27 @@ class Session {
   }
 
   /**
-   * Runs the work of a transaction or a part. Never ends once the session is lost: the driver has ended the transaction
-   * then, and must not be brought to send a COMMIT or a ROLLBACK after it.
+   * Runs the work of a transaction or a part. Never ends once the session is lost, or what it is a part of has ended: the
+   * driver must not be brought to send a COMMIT or a ROLLBACK after that.
    */
-  async hold(driver: Transaction, work: (inner: Transaction) => unknown): Promise<unknown> {
-    const scope = { hasEnded: false };
+  async hold(driver: Transaction, work: (inner: Transaction) => unknown, outer?: Scope): Promise<unknown> {
+    const scope = new Scope(outer);
+    const isOver = () => this.#isLost || outer?.hasEnded === true;
     try {
       const result = await work(this.#guard(driver, scope));
-      if (!this.#isLost) return result;
+      if (!isOver()) return result;
     } catch (error) {
-      if (!this.#isLost) {
+      if (!isOver()) {
         if (error instanceof Error) this.#ofWork.add(error);
         throw error;
       }
     } finally {
-      scope.hasEnded = true;
+      scope.end();
     }
     return new Promise<never>(() => {});
   }
 
-  #guard(driver: Transaction, scope: { hasEnded: boolean }): Transaction {
+  #guard(driver: Transaction, scope: Scope): Transaction {
     return {
       options: driver.options,
       unsafe: (text, values = []) => {
@@ -79,18 +98,18 @@ class Session {
       },
       savepoint: (work) => {
         this.#insist(scope);
-        return this.#heed(driver.savepoint((inner) => this.hold(inner, work)));
+        return this.#heed(driver.savepoint((inner) => this.hold(inner, work, scope)));
       },
     };
   }
 
-  #insist({ hasEnded }: { hasEnded: boolean }): void {
+  #insist(scope: Scope): void {
     if (this.#isLost)
       throw Object.assign(new Error('The connection of this transaction is lost.'), {
         code: 'CONNECTION_CLOSED',
       });
     // A branch that goes on when another has failed: behind the ROLLBACK it would be committed by itself.
-    if (hasEnded) throw new Error('This transaction has ended.');
+    if (scope.hasEnded) throw new Error('This transaction has ended.');
   }
 
   /** Is the first to hear of a loss. */

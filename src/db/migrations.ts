@@ -27,6 +27,7 @@ async function exclusively<T>(url: string, work: (sql: postgres.Sql) => Promise<
   const sql = postgres(url, {
     max: 1,
     connect_timeout: 5,
+    fetch_types: false,
     onnotice: () => {},
     connection: { application_name: 'payout-service migrations' },
   });

@@ -130,6 +130,51 @@ describe.each([
   });
 });
 
+it('a way that takes connections and closes them is refused at once, and not tried in a circle', async () => {
+  await openLine(false);
+  let taken = 0;
+  server.removeAllListeners('connection');
+  server.on('connection', (near) => {
+    taken += 1;
+    lines.push(near.resume());
+    near.end();
+  });
+  for (let time = 0; time < 3; time += 1)
+    await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: 'CONNECTION_CLOSED' });
+  expect(taken).toBe(3);
+});
+
+it.each([99, 100, 101, 102, 200, 201, 202])('a transaction behind %i statements is one', async (ahead) => {
+  await openLine(false);
+  const read = async (index: number) =>
+    await database.drizzle.execute(sql`SELECT ${index}::integer AS index`);
+  // Prepared, so that they go out without waiting for an answer.
+  await read(0);
+  const reads = Array.from({ length: ahead }, (_, index) => read(index));
+  for (let turn = 0; turn < 15; turn += 1) await Promise.resolve();
+  await noting('kept');
+  await expect(noting('refused', () => Promise.reject(new Error('No.')))).rejects.toThrow('No.');
+  expect((await Promise.all(reads)).map(([row]) => row)).toEqual(reads.map((_, index) => ({ index })));
+  await database.drizzle.execute(sql`INSERT INTO kept (note) VALUES ('by itself')`);
+  expect(await kept()).toEqual(['by itself', 'kept']);
+});
+
+it('a statement that cannot be sent fails by itself, and those around it do not', async () => {
+  await openLine(false);
+  const say = (value: unknown) =>
+    database.sql.unsafe('SELECT $1::text AS said', [value as string], { prepare: true });
+  await say('warm');
+  const mute = {
+    toString: () => {
+      throw new Error('No text.');
+    },
+  };
+  const [ahead, faulty, behind] = await Promise.allSettled([say('ahead'), say(mute), say('behind')]);
+  expect(ahead).toMatchObject({ status: 'fulfilled', value: [{ said: 'ahead' }] });
+  expect(faulty).toMatchObject({ status: 'rejected', reason: { message: 'No text.' } });
+  expect(behind).toMatchObject({ status: 'fulfilled', value: [{ said: 'behind' }] });
+});
+
 describe('a branch that goes on when another has failed', () => {
   beforeEach(() => openLine(false));
 
@@ -149,6 +194,30 @@ describe('a branch that goes on when another has failed', () => {
     await expect(failing).rejects.toThrow('The other branch.');
     await expect(behind).rejects.toThrow();
     expect(await kept()).toEqual([]);
+  });
+
+  it('in a part of its own changes nothing after the transaction, nor in the one that follows', async () => {
+    let behind: Promise<unknown> = Promise.resolve();
+    let outcome = 'none yet';
+    await database.transaction(async (tx) => {
+      tx.transaction((inner) => {
+        behind = late(() => inner.execute(sql`INSERT INTO kept (note) VALUES ('behind')`));
+        return behind;
+      }).then(
+        () => (outcome = 'done'),
+        () => (outcome = 'failed'),
+      );
+      await tx.execute(sql`SELECT 1`);
+    });
+    behind.catch(() => undefined);
+    // Its ROLLBACK TO would undo a part of this one.
+    await database.transaction(async (tx) => {
+      await tx.transaction((inner) => inner.execute(sql`INSERT INTO kept (note) VALUES ('of the next')`));
+      await sleep(150);
+    });
+    await expect(behind).rejects.toMatchObject({ cause: { message: 'This transaction has ended.' } });
+    expect(outcome).toBe('none yet');
+    expect(await kept()).toEqual(['of the next']);
   });
 
   it('changes nothing after its part', async () => {

@@ -171,6 +171,7 @@ async function isOurs({ password, dataDirectory }: Cluster, port: number): Promi
   const sql = postgres(urlOf(password, port, 'postgres'), {
     max: 1,
     connect_timeout: 5,
+    fetch_types: false,
     onnotice: () => undefined,
   });
   try {
