@@ -17,8 +17,8 @@ interface Transaction extends Driver {
  * The driver with two things added. Every statement of Drizzle's is prepared: it asks the server about a statement once on
  * each connection instead of before each execution, which halves the journeys that a transaction makes under its locks.
  * And a transaction that has ended, or whose connection is lost, sends nothing more: the driver would send it to whatever
- * session the connection has next, where it would be committed apart from the rest (postgres 3.4.9, index.js, begin). It is the whole
- * driver for the types alone: Drizzle calls nothing but the four that are here.
+ * session the connection has next, where it would be committed apart from the rest (postgres 3.4.9, index.js, begin). It is
+ * the whole driver for the types alone: Drizzle calls nothing but what is here.
  */
 export function guardedDriver(driver: postgres.Sql): postgres.Sql {
   const pool = driver as unknown as Pool;
