@@ -139,8 +139,7 @@ it('a way that takes connections and closes them is refused at once, and not tri
     lines.push(near.resume());
     near.end();
   });
-  for (let time = 0; time < 3; time += 1)
-    await expect(database.sql`SELECT 1`).rejects.toThrow();
+  for (let time = 0; time < 3; time += 1) await expect(database.sql`SELECT 1`).rejects.toThrow();
   expect(taken).toBe(3);
 });
 
