@@ -11,7 +11,7 @@ export interface Glance<T> {
 }
 
 /**
- * A row as the driver gives it: text, numbers and booleans; all but the first null where there is nobody. A type and not
+ * A row as the driver gives it: text, numbers and booleans; in a glance all null where there is nobody. A type and not
  * an interface, as `execute` wants an index.
  */
 type MemberRow = {

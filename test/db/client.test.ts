@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Database, type Tx } from '../../src/db/client.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
@@ -39,10 +39,12 @@ describe('Database.transaction', () => {
 
   describe('whose connection ends while no statement is under way', () => {
     /** Ends the transaction's session, and waits until the driver has seen it. */
-    const endSession = async (tx: Tx) => {
+    const endSession = async (of: Database, tx: Tx) => {
       const [own] = await tx.execute<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`);
+      const { connections } = of.load;
       await service.sql`SELECT pg_terminate_backend(${own?.pid ?? 0}, 5000)`;
-      await sleep(100);
+      await vi.waitUntil(() => of.load.connections < connections, { timeout: 5000, interval: 5 });
+      await nextTurn();
     };
 
     it.each(['goes on', 'goes on in a part', 'returns', 'throws'])(
@@ -54,7 +56,7 @@ describe('Database.transaction', () => {
           runs += 1;
           await tx.execute(sql`INSERT INTO tries (note) VALUES (${note})`);
           if (runs > 1) return;
-          await endSession(tx);
+          await endSession(database, tx);
           if (how === 'goes on') await tx.execute(sql`SELECT 1`);
           if (how === 'goes on in a part') await tx.transaction((part) => part.execute(sql`SELECT 1`));
           if (how === 'throws') throw new Error('Not of the database.');
@@ -67,7 +69,9 @@ describe('Database.transaction', () => {
     it('changes nothing by what its first try goes on to do, though the driver has connected anew', async () => {
       const one = new Database({ url: service.databaseUrl, poolSize: 1 });
       let letGo: (value?: unknown) => void = () => {};
-      const bothEnded = new Promise((resolve) => (letGo = resolve));
+      const secondHasBegun = new Promise((resolve) => (letGo = resolve));
+      let done: (value?: unknown) => void = () => {};
+      const firstIsDone = new Promise((resolve) => (done = resolve));
       const left: unknown[] = [];
       let runs = 0;
       await one.transaction(async (tx) => {
@@ -75,18 +79,18 @@ describe('Database.transaction', () => {
         if (runs > 1) {
           // The first try goes on within this one's session.
           letGo();
-          await sleep(100);
+          await firstIsDone;
           await tx.execute(sql`INSERT INTO tries (note) VALUES ('the second try')`);
           return;
         }
-        await endSession(tx);
-        await bothEnded;
+        await endSession(one, tx);
+        await secondHasBegun;
         for (const note of ['by the first try', 'by it again'])
           await tx
             .execute(sql`INSERT INTO tries (note) VALUES (${note})`)
             .catch((error: unknown) => left.push(error));
+        done();
       });
-      await sleep(100);
       await one.close();
       expect(runs).toBe(2);
       expect(await notes('the second try')).toBe(1);

@@ -1,11 +1,11 @@
 /** What scripts/mend-driver.mjs is for: what a lost connection leaves behind must not reach the session that follows. */
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import { sql } from 'drizzle-orm';
 import certificateForTests from 'smtp-server/lib/tls-options.js';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import { Database, type Tx } from '../../src/db/client.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
 
@@ -89,8 +89,9 @@ it('a connection that ends as a transaction begins makes it begin again, and nev
       database.sql`SELECT 42 AS answer`,
     ]);
   });
+  const closed = new Promise((resolve) => sockets[0]?.prependListener('close', resolve));
   sockets[0]?.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
-  await sleep(200);
+  await closed;
   expect(await database.sql`SELECT 7 AS seven`).toEqual([{ seven: 7 }]);
   const [first, second, read] = (await outcomes) ?? [];
   expect(first).toMatchObject({ status: 'fulfilled' });
@@ -106,9 +107,13 @@ describe.each([
   beforeEach(() => openLine(withTls));
 
   it('that ends in the middle of a result leaves the next one whole', async () => {
-    setTimeout(() => lines[0]?.resetAndDestroy(), 500);
-    const long = database.sql`SELECT n, repeat('x', 300), pg_sleep(0.005) FROM generate_series(1, 400) n`;
-    await expect(long).rejects.toThrow();
+    // Slow enough that it cannot be over when its first rows have come.
+    const long = Promise.allSettled([
+      database.sql`SELECT n, repeat('x', 300), pg_sleep(0.005) FROM generate_series(1, 400) n`,
+    ]);
+    await vi.waitUntil(() => (lines[0]?.bytesWritten ?? 0) > 20_000, { timeout: 10_000, interval: 5 });
+    lines[0]?.resetAndDestroy();
+    expect(await long).toMatchObject([{ status: 'rejected' }]);
     expect([...(await database.sql`SELECT 'next' AS row`)]).toEqual([{ row: 'next' }]);
   });
 
@@ -225,7 +230,9 @@ describe('a branch that goes on when another has failed', () => {
       await tx.transaction((inner) => inner.execute(sql`INSERT INTO kept (note) VALUES ('of the next')`));
       letGo();
       await expect(behind).rejects.toMatchObject({ cause: { message: 'This transaction has ended.' } });
-      await sleep(50);
+      // What the part would send now goes ahead of this.
+      await nextTurn();
+      await tx.execute(sql`SELECT 1`);
     });
     expect(outcome).toBe('none yet');
     expect(await kept()).toEqual(['of the next']);
