@@ -8,7 +8,7 @@ const TAG = 'Alerts';
 
 const alertView = z
   .object({
-    id: z.uuid(),
+    id: z.guid(),
     severity: z.enum(ALERT_SEVERITIES),
     category: z.string().meta({ example: 'payout_eligible' }),
     title: z.string(),
@@ -64,7 +64,7 @@ export const alertRoutes = (desk: AlertDesk): Route[] => [
     description:
       'Says that somebody has taken it on. The first one stays named; a second time changes nothing.',
     needs: 'alerts.acknowledge',
-    params: z.strictObject({ id: z.uuid('must be the id of an alert') }),
+    params: z.strictObject({ id: z.guid('must be the id of an alert') }),
     reply: alertView,
     example: { reply: { ...EXAMPLE, acknowledgedBy: 1, acknowledgedAt: '2026-11-20T08:15:00.000Z' } },
     handle: ({ actor, params }) => desk.acknowledge(actor, params.id),

@@ -7,11 +7,11 @@ const values = z.record(z.string(), z.unknown());
 
 export const auditEntryView = z
   .object({
-    id: z.uuid(),
+    id: z.guid(),
     actor: z
       .string()
       .meta({ description: 'Who: staff, member, service or system, and which.', example: 'staff:3' }),
-    userId: z.uuid().nullable(),
+    userId: z.guid().nullable(),
     adminId: z.number().int().nullable(),
     entityType: z.string().meta({ example: 'payout' }),
     entityId: z.string().meta({ example: 'PO-2026-7K3M9QXA' }),

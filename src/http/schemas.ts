@@ -13,8 +13,9 @@ export const formId = z
   .regex(FORM_ID_PATTERN, 'must be the id of a tax form, such as W9-2026-7K3M9QXA')
   .meta({ description: 'The id of a tax form.', example: 'W9-2026-7K3M9QXA' });
 
+/** Any that PostgreSQL takes: those of the main app need not be of a version that RFC 9562 knows, as `z.uuid` wants. */
 export const userId = z
-  .uuid('must be the UUID of a user')
+  .guid('must be the UUID of a user')
   .toLowerCase()
   .meta({ description: 'The UUID of a user.', example: '6a6e4c9e-4f0e-4a8e-9d7b-1f0a2f6f3b11' });
 

@@ -7,7 +7,7 @@ const tag = 'Membership';
 
 const membershipView = z
   .object({
-    userId: z.uuid(),
+    userId: z.guid(),
     hasReceivedPayout: z.boolean(),
     payoutDate: instant.optional(),
     scheduledRemovalDate: instant.optional(),

@@ -10,9 +10,9 @@ const tag = 'Notifications';
 
 const notificationView = z
   .object({
-    id: z.uuid(),
+    id: z.guid(),
     template: z.string(),
-    userId: z.uuid().meta({ description: 'To whom.' }),
+    userId: z.guid().meta({ description: 'To whom.' }),
     payoutId: z.string().nullable(),
     status: z.enum(NOTIFICATION_STATUSES),
     attempts: z.number().int(),
@@ -59,7 +59,7 @@ export function notificationRoutes(service: NotificationService, links: Links): 
       tag,
       summary: 'Send a message again',
       needs: 'notifications.resend',
-      params: z.strictObject({ id: z.uuid() }),
+      params: z.strictObject({ id: z.guid() }),
       reply: notificationView,
       errors: ['NOT_RESENDABLE'],
       example: { reply: { ...example, status: 'queued', attempts: 0, sentAt: null } },

@@ -21,7 +21,7 @@ const instructionsView = z
     paymentMethod: z.enum(PAYMENT_METHODS),
     amount: money.meta({ description: 'What is to be paid: the net.' }),
     currency: z.string(),
-    recipient: z.object({ userId: z.uuid(), fullName: z.string() }),
+    recipient: z.object({ userId: z.guid(), fullName: z.string() }),
     bankDetails: bankDetailsView.nullable(),
     mailingAddress: z
       .object({

@@ -23,9 +23,9 @@ export const bankDetailsView = z
 
 export const payoutView = z
   .object({
-    id: z.uuid(),
+    id: z.guid(),
     payoutId: z.string(),
-    userId: z.uuid(),
+    userId: z.guid(),
     queuePosition: z.number().int().meta({ description: 'Position in the queue when selected.' }),
     amount: money.meta({ description: 'Gross, in dollars.' }),
     currency: z.string(),

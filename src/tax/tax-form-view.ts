@@ -67,7 +67,7 @@ const w9View = z
 export const taxFormView = z
   .object({
     formId: z.string().meta({ example: 'W9-2026-7K3M9QXA' }),
-    userId: z.uuid(),
+    userId: z.guid(),
     formType: z.enum(['W-9', '1099-MISC']),
     taxYear: z.number().int(),
     status: z.enum(TAX_FORM_STATUSES),

@@ -58,7 +58,7 @@ export const year1099s = z
     data: z.array(
       z.object({
         formId: z.string().nullable().meta({ description: 'Null for a draft.' }),
-        userId: z.uuid(),
+        userId: z.guid(),
         recipientName: z.string(),
         tinMasked,
         status: z.enum(['draft', 'issued']),

@@ -8,7 +8,7 @@ import type { WinnerSelector } from './winner-selector.ts';
 
 const candidateView = z
   .object({
-    userId: z.uuid(),
+    userId: z.guid(),
     email: z.string(),
     fullName: z.string(),
     queuePosition: z.number().int(),
