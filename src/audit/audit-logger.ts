@@ -76,22 +76,35 @@ export class AuditLogger {
     return pageOf(rows, limit, placeOf, viewEntry);
   }
 
-  /** Every matching entry, newest first, read page by page as it is taken. The export itself is audited. */
+  /**
+   * Every matching entry from the cursor on, newest first and `limit` at the most, read page by page as it is taken. The
+   * export itself is audited. Throws VALIDATION_ERROR for a cursor that this service never gave, before there is a row.
+   */
   async exportAuditLog(
     actor: Actor,
-    query: Omit<AuditQuery, 'limit' | 'cursor'>,
+    { limit = Number.POSITIVE_INFINITY, ...query }: AuditQuery,
   ): Promise<AsyncIterable<AuditEntryView>> {
+    const first = await this.queryAuditLog({ ...query, limit: Math.min(limit, EXPORT_BATCH) });
     await this.recordRead(actor, { entityType: 'audit', entityId: 'log', action: 'exported' });
-    return this.#pages(query);
+    return this.#rows(query, first, limit);
   }
 
-  async *#pages(query: AuditQuery): AsyncGenerator<AuditEntryView> {
-    let cursor: string | undefined;
-    do {
-      const page: Page<AuditEntryView> = await this.queryAuditLog({ ...query, limit: EXPORT_BATCH, cursor });
+  async *#rows(
+    query: AuditQuery,
+    first: Page<AuditEntryView>,
+    limit: number,
+  ): AsyncGenerator<AuditEntryView> {
+    let page = first;
+    for (let left = limit; ;) {
       yield* page.data;
-      cursor = page.nextCursor ?? undefined;
-    } while (cursor !== undefined);
+      left -= page.data.length;
+      if (page.nextCursor === null || left === 0) return;
+      page = await this.queryAuditLog({
+        ...query,
+        cursor: page.nextCursor,
+        limit: Math.min(left, EXPORT_BATCH),
+      });
+    }
   }
 
   /** Keeps a refusal with what it was about, if that exists. Never throws: the answer to the caller comes first. */

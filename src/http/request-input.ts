@@ -28,8 +28,8 @@ export async function readBody(request: Request, response: Response): Promise<un
   const { headers } = request;
   const empty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   const type = headers['content-type'];
-  // A form on another page sends its own type, even without a body; a page that may call us says JSON.
-  if (empty && (type === undefined ? headers.cookie === undefined : isJson(type))) return {};
+  // What another page can send without saying its origin is a form, which sends its own type even without a body.
+  if (empty && (type === undefined || isJson(type) || headers.cookie === undefined)) return {};
   if (!isJson(type ?? '')) {
     throw new DomainError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json, in UTF-8.');
   }

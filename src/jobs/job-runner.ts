@@ -8,6 +8,7 @@ import { systemActor, type Actor, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { errorFields, type Logger } from '../kernel/logger.ts';
+import { DEFAULT_PAGE, decodeCursor, invalidCursor, pageOf, type Page } from '../kernel/paging.ts';
 import { runInContext } from '../kernel/request-context.ts';
 import { traced } from '../kernel/tracing.ts';
 import { alertStaff } from '../notifications/alert-staff.ts';
@@ -297,8 +298,24 @@ export class JobRunner {
     });
   }
 
+  /** In the order of the table. */
   async list(): Promise<JobView[]> {
     const runs = await lastRuns(this.#database.reader);
     return this.#jobs.map((job) => jobViewOf(job, runs.get(job.name), this.#clock.now()));
+  }
+
+  /** Throws VALIDATION_ERROR for a cursor that this service never gave. */
+  async page(query: { limit?: number | undefined; cursor?: string | undefined }): Promise<Page<JobView>> {
+    const { limit = DEFAULT_PAGE, cursor } = query;
+    const last = cursor === undefined ? undefined : decodeCursor(cursor, 1)[0];
+    const place = this.#jobs.findIndex(({ name }) => name === last);
+    if (last !== undefined && place < 0) throw invalidCursor();
+    const rest = (await this.list()).slice(place + 1);
+    return pageOf(
+      rest,
+      limit,
+      ({ name }) => [name],
+      (job) => job,
+    );
   }
 }

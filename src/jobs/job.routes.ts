@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { route, type Route } from '../http/route.ts';
-import { instant } from '../http/schemas.ts';
+import { instant, listOf, pageQuery } from '../http/schemas.ts';
 import type { JobRunner } from './job-runner.ts';
 import type { JobRunView } from './job-view.ts';
 
@@ -46,18 +46,16 @@ export function jobRoutes(jobs: JobRunner): Route[] {
       tag,
       summary: 'List the jobs with their last and next runs',
       needs: 'jobs.read',
-      reply: z.object({
-        data: z.array(
-          z.object({
-            name: z.string(),
-            summary: z.string(),
-            schedule: z.string().meta({ description: 'Five cron fields, UTC.' }),
-            nextRun: instant,
-            lastRun: runView.nullable(),
-          }),
-        ),
-        nextCursor: z.null(),
-      }),
+      query: z.strictObject(pageQuery),
+      reply: listOf(
+        z.object({
+          name: z.string(),
+          summary: z.string(),
+          schedule: z.string().meta({ description: 'Five cron fields, UTC.' }),
+          nextRun: instant,
+          lastRun: runView.nullable(),
+        }),
+      ),
       example: {
         reply: {
           data: [
@@ -72,7 +70,7 @@ export function jobRoutes(jobs: JobRunner): Route[] {
           nextCursor: null,
         },
       },
-      handle: async () => ({ data: await jobs.list(), nextCursor: null }),
+      handle: ({ query }) => jobs.page(query),
     }),
     route({
       method: 'post',

@@ -419,7 +419,9 @@ describe('the search', () => {
         400,
       ]);
     }
-    expect((await cast.viewer.get('/api/reports/audit-log?format=csv&limit=1')).status).toBe(400);
+    const cursor = cursorOf(['yesterday', 1]);
+    const answer = await cast.viewer.get(`/api/reports/audit-log?format=csv&cursor=${cursor}`);
+    expect([answer.status, answer.body.error.code]).toEqual([400, 'VALIDATION_ERROR']);
     const member = await cast.service.newMember();
     expect((await member.get('/api/reports/audit-log')).status).toBe(403);
     expect((await member.get('/api/reports/audit-log/verification')).status).toBe(403);
@@ -450,6 +452,26 @@ describe('the search', () => {
     expect(await entriesOf('audit-test-csv')).toEqual([
       expect.objectContaining({ entity_type: 'audit', action: 'exported', admin_id: cast.viewer.adminId }),
     ]);
+  });
+});
+
+describe('an export with a limit', () => {
+  it('has no more rows than that, from the cursor on', async () => {
+    const { payoutId } = await stories.approved();
+    const asked = `/api/reports/audit-log?entityId=${payoutId}`;
+    const { data, nextCursor } = expectOk(await cast.viewer.get(`${asked}&limit=2`)).body;
+    const all = await log(`&entityId=${payoutId}`);
+    const idsOf = async (query: string) => {
+      const [, ...rows] = String(expectOk(await cast.viewer.get(`${asked}&format=csv${query}`)).body)
+        .trimEnd()
+        .split('\r\n');
+      return rows.map((row) => all.findIndex(({ id }) => row.includes(id)));
+    };
+    expect(all.length).toBeGreaterThan(3);
+    expect(data).toHaveLength(2);
+    expect(await idsOf('&limit=2')).toEqual([0, 1]);
+    expect(await idsOf(`&limit=1&cursor=${nextCursor}`)).toEqual([2]);
+    expect(await idsOf(`&cursor=${nextCursor}`)).toEqual(all.map((_, index) => index).slice(2));
   });
 });
 

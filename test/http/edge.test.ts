@@ -70,7 +70,6 @@ describe('a mutation with a cookie', () => {
   it.each([
     ['a form’s type without a body', { 'content-type': 'application/x-www-form-urlencoded' }],
     ['text without a body', { 'content-type': 'text/plain' }],
-    ['no type at all', {}],
   ])('and %s is 415', async (_, headers) => {
     const cookie = `better-auth.session_token=${encodeURIComponent(cast.admin.token)}`;
     const sent = { cookie, origin: DASHBOARD, ...headers };
@@ -78,12 +77,29 @@ describe('a mutation with a cookie', () => {
     expect([answer.status, answer.body.error.code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
   });
 
-  it('and JSON’s type needs no body', async () => {
+  it.each([
+    ['JSON’s type', { 'content-type': 'application/json' }],
+    ['no type', {}],
+  ])('and %s needs no body, from the dashboard and from nowhere else', async (_, type) => {
     const cookie = `better-auth.session_token=${encodeURIComponent(cast.admin.token)}`;
-    const headers = { cookie, origin: DASHBOARD, 'content-type': 'application/json' };
-    const answer = await cast.service.stranger.raw('POST', '/api/payouts/check-eligibility', headers);
-    expect(answer.status).toBe(200);
+    const send = async (origin: Record<string, string>) =>
+      cast.service.stranger.raw('POST', '/api/payouts/check-eligibility', { cookie, ...type, ...origin });
+    expect((await send({ origin: DASHBOARD })).status).toBe(200);
+    expect((await send({})).status).toBe(200);
+    expect((await send({ origin: 'https://evil.example.com' })).status).toBe(403);
+    expect((await send({ 'sec-fetch-site': 'cross-site' })).status).toBe(403);
   });
+});
+
+describe('a mutation without a cookie', () => {
+  it.each([['application/x-www-form-urlencoded'], ['text/plain'], ['application/json']])(
+    'and of type %s needs no body',
+    async (type) => {
+      const headers = { authorization: `Bearer ${cast.admin.token}`, 'content-type': type };
+      const answer = await cast.service.stranger.raw('POST', '/api/payouts/check-eligibility', headers);
+      expect(answer.status).toBe(200);
+    },
+  );
 });
 
 describe('a route that the table of permissions does not have', () => {

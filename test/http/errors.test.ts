@@ -333,7 +333,7 @@ describe('a query', () => {
   });
 
   it('on a route that takes none is 400, for a mutation too', async () => {
-    expect(codeOf(await cast.viewer.get('/api/jobs?limit=1'))).toEqual(INVALID);
+    expect(codeOf(await cast.viewer.get('/api/payouts/eligibility?limit=1'))).toEqual(INVALID);
     expect(codeOf(await cast.admin.post('/api/payouts/check-eligibility?dryRun=true'))).toEqual(INVALID);
   });
 

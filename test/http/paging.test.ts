@@ -281,9 +281,20 @@ describe('a list', () => {
     expect(await list('/api/payouts', { status: 'completed' })).toEqual({ data: [], nextCursor: null });
   });
 
-  it('of jobs is whole', async () => {
+  it('of jobs is whole, and comes in pages where they are asked for', async () => {
     const { data, nextCursor } = expectOk(await cast.viewer.get('/api/jobs')).body;
     expect(nextCursor).toBeNull();
     expect(data.length).toBeGreaterThan(1);
+    const names: string[] = [];
+    let cursor: string | null = null;
+    do {
+      const page: Row = await list('/api/jobs', { limit: 3, ...(cursor === null ? {} : { cursor }) });
+      expect(page['data'].length).toBeLessThanOrEqual(3);
+      names.push(...page['data'].map(({ name }: Row) => name));
+      cursor = page['nextCursor'];
+    } while (cursor !== null);
+    expect(names).toEqual(data.map(({ name }: Row) => name));
+    const nobody = Buffer.from('["no-such-job"]').toString('base64url');
+    expect((await cast.viewer.get(`/api/jobs?cursor=${nobody}`)).status).toBe(400);
   });
 });
