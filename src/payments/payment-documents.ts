@@ -5,6 +5,7 @@ import type { MailingAddress } from '../documents/payment-instructions-document.
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError } from '../kernel/errors.ts';
+import { centsFromDecimal } from '../kernel/money.ts';
 import { refusalOf } from '../payouts/payout-actions-rules.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import type { AttemptRow, Payout } from '../payouts/payout.ts';
@@ -60,7 +61,7 @@ export class PaymentDocuments {
       generatedBy: `staff:${attempt.generatedBy}`,
       paymentMethod: attempt.paymentMethod,
       payeeName: attempt.payeeName,
-      amounts: amountsOf(payout),
+      amounts: amountsOf(payout, attempt),
       ...(await this.#destination(payout, attempt)),
       ...(attempt.callbackVerification === null
         ? {}
@@ -106,7 +107,7 @@ export class PaymentDocuments {
       ...(liveAttempt.mailingAddress
         ? { mailingAddress: liveAttempt.mailingAddress as unknown as MailingAddress }
         : {}),
-      amounts: amountsOf(payout),
+      amounts: amountsOf(payout, liveAttempt),
       sentDate: liveAttempt.sentDate ?? processing.completedDate,
       completedDate: processing.completedDate,
       ...(liveAttempt.expectedArrivalDate ? { expectedArrivalDate: liveAttempt.expectedArrivalDate } : {}),
@@ -119,10 +120,11 @@ export class PaymentDocuments {
   }
 }
 
-const amountsOf = ({ grossCents, retentionFeeCents, withheldCents, netCents, taxWithholding }: Payout) => ({
+/** As the attempt froze them. The payout was read by itself, and what it withholds can be another attempt's by now. */
+const amountsOf = ({ grossCents, retentionFeeCents }: Payout, attempt: AttemptRow) => ({
   grossCents,
   retentionFeeCents,
-  withheldCents,
-  netCents,
-  ...(taxWithholding ? { withholdingReason: taxWithholding.reason } : {}),
+  withheldCents: centsFromDecimal(attempt.withheldAmount),
+  netCents: centsFromDecimal(attempt.netAmount),
+  ...(attempt.withholdingReason === null ? {} : { withholdingReason: attempt.withholdingReason }),
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readPdf } from '../documents/read-pdf.ts';
 import type { Answer, Caller } from '../support/caller.ts';
 import {
@@ -478,6 +478,26 @@ describe('instructions', () => {
     expect(receiptText.replace(/\s/g, '')).not.toContain(ACCOUNT_NUMBER);
     expect(receiptText.replace(/\s/g, '')).not.toContain(ROUTING_NUMBER);
     expect((await cast.finance.pdf(at(story, 'instructions'))).status).toBe(404);
+  });
+
+  it('that are replaced while they are read say what the new ones pay', async () => {
+    const story = await stories.withBank();
+    expectOk(await generate(story, WITHHOLD));
+    const { payouts } = cast.service.services;
+    const find = payouts.find.bind(payouts);
+    // The payout and its attempts are two statements: both of these commits can lie between them.
+    const between = vi.spyOn(payouts, 'find').mockImplementationOnce(async (actor, payoutId) => {
+      const { payout } = await find(actor, payoutId);
+      await giveW9(story);
+      expectOk(await generate(story));
+      return { ...(await find(actor, payoutId)), payout };
+    });
+    const { text } = readPdf((await cast.finance.pdf(at(story, 'instructions'))).content);
+    between.mockRestore();
+    const [, second] = await attemptsOf(story);
+    expect(text).toContain(second?.['instructions_hash'].slice(0, 12));
+    expect(text).toContain('$99,700.00');
+    expect(text).not.toContain('$75,700.00');
   });
 
   it('of a check show the address and no account', async () => {
