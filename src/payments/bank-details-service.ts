@@ -15,6 +15,7 @@ import type { Payout, PayoutCase } from '../payouts/payout.ts';
 import { masked } from './bank-details-rules.ts';
 import {
   findDetails,
+  findLastGiven,
   insertDetails,
   lastVersion,
   wasRefused,
@@ -60,29 +61,33 @@ export class BankDetailsService {
   }
 
   /**
-   * Takes details for the member's newest payout. Details that differ from ones given before void instructions, start
-   * the cool-off and are told to the member. Throws NOT_FOUND, INVALID_STATE or BANK_DETAILS_REFUSED.
+   * Takes details for the payout that waits for them. Details that differ from those the member gave last, for this payout
+   * or an earlier one, void instructions, start the cool-off and are told to the member. Throws NOT_FOUND, INVALID_STATE
+   * or BANK_DETAILS_REFUSED.
    */
   async submit(actor: CallerActor, userId: string, info: BankInfo): Promise<PayoutView> {
-    const { payout } = await this.#payouts.findLatestOf(actor, userId);
+    const payoutId = await this.#payouts.idForBankInfo(userId);
     // Both may have to ask a key service, for which no lock waits.
     const [fingerprint, key] = await Promise.all([
       this.#fingerprints.of(`${info.routingNumber}:${info.accountNumber}`),
-      this.#vault.newKey(place(payout.payoutId, 0)),
+      this.#vault.newKey(place(payoutId, 0)),
     ]);
-    return this.#payouts.act(actor, payout.payoutId, 'bank-info', async (tx, subject) => {
+    return this.#payouts.act(actor, payoutId, 'bank-info', async (tx, subject) => {
       if (await wasRefused(tx, userId, fingerprint)) {
         throw new DomainError(
           'BANK_DETAILS_REFUSED',
           'A payment to this account has failed. Give another account.',
         );
       }
-      const version = await lastVersion(tx, payout.payoutId);
-      const before = version === 0 ? undefined : await findDetails(tx, payout.payoutId, version);
+      const version = await lastVersion(tx, payoutId);
+      const before = version === 0 ? undefined : await findDetails(tx, payoutId, version);
       if (before && subject.payout.bankDetailsVersion === version && sameDetails(before, info, fingerprint))
         return;
-      await insertDetails(tx, this.#row(payout.payoutId, version + 1, info, { fingerprint, key }));
-      await this.#apply(tx, actor, subject, info, version + 1);
+      // Whoever has taken over a member's account gives another bank account for whichever payout comes next.
+      const last = await findLastGiven(tx, userId);
+      const isChange = version > 0 || (last !== undefined && !sameDetails(last, info, fingerprint));
+      await insertDetails(tx, this.#row(payoutId, version + 1, info, { fingerprint, key }));
+      await this.#apply(tx, actor, subject, info, { version: version + 1, isChange });
     });
   }
 
@@ -91,10 +96,9 @@ export class BankDetailsService {
     actor: CallerActor,
     subject: PayoutCase,
     info: BankInfo,
-    version: number,
+    { version, isChange }: { version: number; isChange: boolean },
   ): Promise<void> {
     const at = this.#clock.now();
-    const isChange = version > 1;
     const bankDetails = maskedDetails(info);
     const patch = {
       bankDetails,

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, isNotNull } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { bankDetails, payoutManagement } from '../db/schema/index.ts';
 
@@ -24,6 +24,18 @@ export async function lastVersion(reader: Reader, payoutId: string): Promise<num
     .orderBy(desc(bankDetails.version))
     .limit(1);
   return row?.version ?? 0;
+}
+
+/** What the member gave last, for whichever payout. */
+export async function findLastGiven(reader: Reader, userId: string): Promise<BankDetailsRow | undefined> {
+  const [row] = await reader
+    .select(getTableColumns(bankDetails))
+    .from(bankDetails)
+    .innerJoin(payoutManagement, eq(payoutManagement.payoutId, bankDetails.payoutId))
+    .where(eq(payoutManagement.userId, userId))
+    .orderBy(desc(bankDetails.createdAt), desc(bankDetails.version))
+    .limit(1);
+  return row;
 }
 
 export async function insertDetails(tx: Tx, row: typeof bankDetails.$inferInsert): Promise<void> {

@@ -30,6 +30,7 @@ import {
   type PayoutCalculation,
 } from './payment-instructions.ts';
 import type { PaymentAftermath } from './payment-aftermath.ts';
+import { refuseElsewhere } from './refused-account.ts';
 
 export interface PaymentSentDetails {
   sentDate: IsoDate;
@@ -273,6 +274,8 @@ export class PaymentProcessor {
       await refuseDetails(tx, payout.payoutId, attempt.bankDetailsVersion, this.#clock.now());
       const patch = { bankDetails: null, bankDetailsVersion: null, status: 'pending_bank_info' as const };
       settled = await this.#payouts.change(tx, payout, patch, { actor, action: 'bank_details_refused' });
+      const refusal = { userId: payout.userId, attempt, actor, at: this.#clock.now() };
+      await refuseElsewhere(tx, { payouts: this.#payouts, progress: this.#progress }, refusal);
     }
     if (review)
       await this.#progress.hold(

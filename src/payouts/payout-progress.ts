@@ -45,7 +45,7 @@ export class PayoutProgress {
       { status: standing },
       { actor: SELF, action: 'advanced' },
     );
-    await this.#ask(tx, moved, standing);
+    await this.ask(tx, moved);
     return moved;
   }
 
@@ -67,8 +67,23 @@ export class PayoutProgress {
       { ...withoutWithholding(payout), ...extra, status: standing },
       { actor, action: 'instructions_voided', entityType: 'payment', details: { reason } },
     );
-    await this.#ask(tx, moved, standing);
+    await this.ask(tx, moved);
     return moved;
+  }
+
+  /** Takes the account, which was refused, out of a payout that is to be paid yet, and asks the member for another one. */
+  async takeAccount(tx: Tx, subject: PayoutCase, actor: Actor): Promise<void> {
+    const { payout, liveAttempt } = subject;
+    const none = { bankDetails: null, bankDetailsVersion: null };
+    if (liveAttempt?.paymentMethod === 'ach') {
+      await this.voidInstructions(tx, subject, actor, 'the account was refused', none);
+      return;
+    }
+    const record = { actor, action: 'bank_details_refused' };
+    if (payout.status === 'payment_failed' && payout.paymentMethod === 'ach') {
+      const asked = await this.#payouts.change(tx, payout, { ...none, status: 'pending_bank_info' }, record);
+      await this.ask(tx, asked);
+    } else await this.advance(tx, await this.#payouts.change(tx, payout, none, record));
   }
 
   async voidAttempt(tx: Tx, { liveAttempt }: PayoutCase, reason: string): Promise<void> {
@@ -116,8 +131,9 @@ export class PayoutProgress {
     return held;
   }
 
-  async #ask(tx: Tx, payout: Payout, standing: Standing): Promise<void> {
-    if (standing === 'pending_bank_info') await this.#notifications.sendBankInfoRequest(tx, payout);
-    if (standing === 'pending_tax_info') await this.#notifications.sendTaxInfoRequest(tx, payout);
+  /** Tells the member what is wanted of them, if anything is. */
+  async ask(tx: Tx, payout: Payout): Promise<void> {
+    if (payout.status === 'pending_bank_info') await this.#notifications.sendBankInfoRequest(tx, payout);
+    if (payout.status === 'pending_tax_info') await this.#notifications.sendTaxInfoRequest(tx, payout);
   }
 }

@@ -57,6 +57,8 @@ export class PayoutReview {
         },
         { actor, action: 'resumed', details: { note } },
       );
+      // Of what was wanted already when it was held they have heard.
+      if (status !== payout.heldFrom) await this.#progress.ask(tx, resumed);
       if (status === 'pending_approval')
         await this.#notifications.sendApprovalRequest(tx, resumed, `${actorLabel(actor)} (a new round)`);
     });

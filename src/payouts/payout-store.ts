@@ -1,9 +1,9 @@
-import { and, asc, desc, eq, getTableColumns, gte, inArray, lt, sql, type SQL } from 'drizzle-orm';
+import { and, asc, desc, eq, getTableColumns, gte, inArray, isNotNull, lt, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
 import { payoutApprovals, payoutManagement, paymentAttempts } from '../db/schema/index.ts';
 import { DomainError } from '../kernel/errors.ts';
 import { decimalFromCents } from '../kernel/money.ts';
-import { canMove, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
+import { BANK_INFO_STATUSES, canMove, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { cursorInstant, decodeCursor } from '../kernel/paging.ts';
 import { payoutFromRow, type AttemptRow, type Payout, type PayoutCase } from './payout.ts';
 
@@ -106,12 +106,26 @@ export async function findLatestId(
     .select({ payoutId: payoutManagement.payoutId })
     .from(payoutManagement)
     .where(
-      and(
-        eq(payoutManagement.userId, userId),
-        hidden ? undefined : sql`${payoutManagement.approvedAt} IS NOT NULL`,
-      ),
+      and(eq(payoutManagement.userId, userId), hidden ? undefined : isNotNull(payoutManagement.approvedAt)),
     )
     .orderBy(desc(payoutManagement.createdAt), desc(payoutManagement.payoutId))
+    .limit(1);
+  return row?.payoutId;
+}
+
+/** The payout that a member's bank details are for: one that waits for them, or else takes them, or else the newest. */
+export async function findIdForBankInfo(reader: Reader, userId: string): Promise<string | undefined> {
+  const { payoutId, status, createdAt, approvedAt } = payoutManagement;
+  const [row] = await reader
+    .select({ payoutId })
+    .from(payoutManagement)
+    .where(and(eq(payoutManagement.userId, userId), isNotNull(approvedAt)))
+    .orderBy(
+      desc(eq(status, 'pending_bank_info')),
+      desc(inArray(status, [...BANK_INFO_STATUSES])),
+      desc(createdAt),
+      desc(payoutId),
+    )
     .limit(1);
   return row?.payoutId;
 }

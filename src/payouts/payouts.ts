@@ -11,6 +11,7 @@ import { isVisibleToPayee, refusalOf, type PayoutAction } from './payout-actions
 import {
   changePayout,
   findCase,
+  findIdForBankInfo,
   findLatestId,
   listCases,
   lockCase,
@@ -178,6 +179,13 @@ export class Payouts {
     const subject = payoutId && (await findCase(reader, payoutId));
     if (!subject) throw new DomainError('NOT_FOUND', 'The member has no payout.');
     return subject;
+  }
+
+  /** Of a member with two payouts it is the one that waits for bank details. Throws NOT_FOUND where none was approved. */
+  async idForBankInfo(userId: string): Promise<string> {
+    const payoutId = await findIdForBankInfo(this.#database.reader, userId);
+    if (payoutId === undefined) throw new DomainError('NOT_FOUND', 'The member has no payout.');
+    return payoutId;
   }
 
   async list(

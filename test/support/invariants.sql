@@ -205,6 +205,13 @@ SELECT 'account in force is the newest', p.payout_id, format('version %s', p.ban
         OR p.bank_details->>'accountHolderName' <> b.account_holder_name
         OR right(p.bank_details->>'accountNumber', 4) <> b.account_last4)
 UNION ALL
+SELECT 'an account that failed is in force nowhere', p.payout_id, format('version %s, refused for %s', b.version, r.payout_id)
+  FROM payout_management p
+  JOIN bank_details b ON b.payout_id = p.payout_id AND b.version = p.bank_details_version
+  JOIN payout_management o ON o.user_id = p.user_id
+  JOIN bank_details r ON r.payout_id = o.payout_id AND r.fingerprint = b.fingerprint AND r.refused_at IS NOT NULL
+ WHERE p.status NOT IN ('payment_sent', 'completed', 'rejected', 'cancelled')
+UNION ALL
 SELECT 'a change of account says when', payout_id, format('version %s', bank_details_version)
   FROM payout_management WHERE bank_details_version > 1 AND bank_details_changed_at IS NULL
 UNION ALL

@@ -1,0 +1,36 @@
+import type { Tx } from '../db/client.ts';
+import type { Actor } from '../kernel/actor.ts';
+import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
+import type { PayoutProgress } from '../payouts/payout-progress.ts';
+import type { Payouts } from '../payouts/payouts.ts';
+import type { AttemptRow } from '../payouts/payout.ts';
+import { findDetails, refuseDetails } from './bank-details-store.ts';
+
+/** Statuses of a payout that is to be paid yet. What is under way to the account comes back by itself. */
+const TO_BE_PAID: readonly PayoutStatus[] = [
+  'approved',
+  'pending_bank_info',
+  'pending_tax_info',
+  'ready_for_payment',
+  'payment_failed',
+  'requires_manual_review',
+];
+
+/**
+ * Takes the account to which a payment has failed out of the member's other payouts, where it stands too: details that
+ * failed are not used again (specification, section 3). The failed payout itself is locked and has lost it already.
+ */
+export async function refuseElsewhere(
+  tx: Tx,
+  { payouts, progress }: { payouts: Payouts; progress: PayoutProgress },
+  { userId, attempt, actor, at }: { userId: string; attempt: AttemptRow; actor: Actor; at: Date },
+): Promise<void> {
+  for (const subject of await payouts.lockOpenOf(tx, userId, TO_BE_PAID)) {
+    const { payoutId, bankDetailsVersion } = subject.payout;
+    if (bankDetailsVersion === null) continue;
+    const details = await findDetails(tx, payoutId, bankDetailsVersion);
+    if (details?.fingerprint !== attempt.bankFingerprint) continue;
+    await refuseDetails(tx, payoutId, bankDetailsVersion, at);
+    await progress.takeAccount(tx, subject, actor);
+  }
+}
