@@ -50,7 +50,6 @@ export class PayoutStories {
     const held = await this.#approved(17, 6);
     await review.hold(admin2, held, 'The member reported a stolen phone.');
     this.#daysAgo(0);
-    await this.#services.eligibility.recordCheck(admin);
     await this.#services.jobs.runNow(admin, 'delay-checks');
   }
 

@@ -3,6 +3,8 @@ import type { Config } from '../config.ts';
 import { Database } from '../db/client.ts';
 import { migrateUp } from '../db/migrations.ts';
 import { users } from '../db/schema/index.ts';
+import { systemActor } from '../kernel/actor.ts';
+import { startOfDay } from '../kernel/calendar.ts';
 import { MovableClock } from '../kernel/clock.ts';
 import { silentLogger } from '../kernel/logger.ts';
 import { createMailer, MailRefused, type Mailer } from '../notifications/mailer.ts';
@@ -11,6 +13,15 @@ import { markDemoData } from './demo-clock.ts';
 import { insertMainAppData } from './main-app-data.ts';
 import { PayoutStories } from './payout-stories.ts';
 import { memberEmail } from './people.ts';
+
+/** The document's, whatever the service itself is to go by: the stories need two approvals and a dozen funded payouts. */
+const STORY_TERMS: Config['business'] = {
+  launchDate: startOfDay('2023-01-01'),
+  payoutThresholdCents: 10_000_000,
+  rewardPerWinnerCents: 10_000_000,
+  retentionFeeCents: 30_000,
+  bankChangeCooloffHours: 72,
+};
 
 /** Whose mailbox does not take the first message, so that there is an undelivered one to look at. */
 const FULL_MAILBOX = memberEmail(16);
@@ -37,16 +48,17 @@ export async function seedDemo(config: Config, url: string): Promise<void> {
         outboxDirectory: outboxOf(config),
       }),
     );
-    const services = createServices({
-      config,
+    const parts = {
       logger: silentLogger,
       clock,
       database,
       mainApp: owner,
       publicUrl: 'http://localhost',
       mailer,
-    });
+    };
+    const services = createServices({ ...parts, config: { ...config, business: STORY_TERMS } });
     await new PayoutStories(services, clock, people, now).tellAll();
+    await createServices({ ...parts, config }).eligibility.recordCheck(systemActor('demo-data'));
     await services.mailDelivery.deliverDue();
     // What staff are told of the mail that could not be delivered.
     await services.mailDelivery.deliverDue();

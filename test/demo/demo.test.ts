@@ -6,7 +6,7 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { seedDemo } from '../../src/demo/seed.ts';
-import { addMonths, isoDateOf } from '../../src/kernel/calendar.ts';
+import { addDays, addMonths, isoDateOf } from '../../src/kernel/calendar.ts';
 import { PAYOUT_STATUSES } from '../../src/kernel/payout-lifecycle.ts';
 import { startService, type RunningService } from '../../src/start-service.ts';
 import { Caller } from '../support/caller.ts';
@@ -213,6 +213,32 @@ describe('the demo data', () => {
     expectOk(
       await admin.post(`/api/payouts/${answer.body.data[0].payoutId}/cancel`, { reason: 'A test only.' }),
     );
+  });
+
+  it.each([
+    ['of half a payout to a winner', { REWARD_PER_WINNER: '50000' }],
+    [
+      'that fund nothing yet, of a company that is too young',
+      {
+        REWARD_PER_WINNER: '200000',
+        PAYOUT_THRESHOLD: '5000000',
+        BUSINESS_LAUNCH_DATE: isoDateOf(addDays(new Date(), -100)),
+      },
+    ],
+  ])('are the same under terms %s', async (_, terms) => {
+    const other = `${name}_terms`;
+    const otherUrl = databaseUrl(clusterUrl, other);
+    await createDatabase(clusterUrl, other);
+    const reader = postgres(otherUrl, { max: 1, onnotice: () => {} });
+    try {
+      await seedDemo(loadConfig({ ...env, ...terms }), otherUrl);
+      const payouts = await reader`SELECT DISTINCT status, amount::integer AS amount FROM payout_management`;
+      expect(payouts.map(({ status }) => status).toSorted()).toEqual([...PAYOUT_STATUSES].toSorted());
+      expect(new Set(payouts.map(({ amount }) => amount))).toEqual(new Set([100_000]));
+    } finally {
+      await reader.end();
+      await dropDatabase(clusterUrl, other);
+    }
   });
 
   it('are not put in twice, nor where there are people', async () => {
