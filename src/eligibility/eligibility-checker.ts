@@ -1,4 +1,4 @@
-import { closeAlert } from '../alerts/raise-alert.ts';
+import { closeAlert, openSubjects } from '../alerts/raise-alert.ts';
 import { recordAudit } from '../audit/record-audit.ts';
 import type { Database, Tx } from '../db/client.ts';
 import { actorLabel, type Actor } from '../kernel/actor.ts';
@@ -119,15 +119,20 @@ export class EligibilityChecker {
     };
   }
 
+  /** One alert tells of what is funded by now; when more is, another takes its place, and the admins hear of it. */
   async #alert(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
-    if (!result.isEligible) return closeAlert(tx, 'payout_eligible', 'all', at);
+    const funded = result.awardedPayouts + result.availableSlots;
+    const open = await openSubjects(tx, 'payout_eligible');
+    if (result.isEligible && open.some((subject) => Number(subject) >= funded)) return;
+    for (const subject of open) await closeAlert(tx, 'payout_eligible', subject, at);
+    if (!result.isEligible) return;
     const alert = {
       severity: 'info',
       category: 'payout_eligible',
       title: 'Payouts can be issued',
       message: `Revenue funds ${result.availableSlots} more payouts; ${result.eligibleMemberCount} members are in the queue.`,
       details: { ...result },
-      subject: 'all',
+      subject: String(funded),
       at,
     } as const;
     const data = {

@@ -154,12 +154,15 @@ const ROWS: Record<AlertCategory, Row> = {
     to: ADMINS,
     async cause() {
       await check();
+      const { awardedPayouts, availableSlots } = expectOk(
+        await cast.viewer.get('/api/payouts/eligibility'),
+      ).body;
       const gone = async () => {
         await revenue('refunded');
         await check();
         await revenue('succeeded');
       };
-      return { subject: 'all', again: check, gone };
+      return { subject: String(awardedPayouts + availableSlots), again: check, gone };
     },
   },
   revenue_shortfall: {

@@ -237,15 +237,28 @@ describe('over HTTP', () => {
     expect(await read()).toMatchObject({ awardedPayouts: 0, availableSlots: 3, eligibleMemberCount: 3 });
   });
 
+  it('one more funded payout is news: another alert takes the place of the first, and admins are written to', async () => {
+    const before = (await mails()).length;
+    await service.fund(1);
+    expect(expectOk(await check()).body).toMatchObject({ availableSlots: 4 });
+    expect((await alerts('payout_eligible')).map((alert) => alert['details'].availableSlots)).toEqual([3, 4]);
+    expect(await openAlerts('payout_eligible')).toBe(1);
+    expect(await mails()).toHaveLength(before + 2);
+    await refund(100_000);
+    expect(expectOk(await check()).body).toMatchObject({ availableSlots: 3 });
+    expect(await alerts('payout_eligible')).toHaveLength(2);
+    expect(await mails()).toHaveLength(before + 2);
+  });
+
   it('a refund closes the alert; new revenue raises another, and mails again', async () => {
     await refund(300_000);
     expect(expectOk(await check()).body).toMatchObject({ isEligible: false, availableSlots: 0 });
     expect(await openAlerts('payout_eligible')).toBe(0);
     await service.fund(1);
     expect(expectOk(await check()).body).toMatchObject({ isEligible: true, availableSlots: 1 });
-    expect(await alerts('payout_eligible')).toHaveLength(2);
+    expect(await alerts('payout_eligible')).toHaveLength(3);
     expect(await openAlerts('payout_eligible')).toBe(1);
-    expect(await mails()).toHaveLength(4);
+    expect(await mails()).toHaveLength(6);
   });
 
   it('a refund of what was awarded warns of the shortfall once, until revenue is back', async () => {
