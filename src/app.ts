@@ -69,9 +69,9 @@ export function createApp(services: Services, options: AppOptions): Express {
   app.use(addressLimit(edge.limits));
   if (config.auth.handler)
     app.all('/api/auth/*splat', signInLimit(edge.limits), toleratePrograms, toNodeHandler(services.auth));
+  app.use(mountRoutes(routes, edge));
   app.use(docsPages(createOpenApiDocument(routes, { serverUrl: publicUrl, version: SERVICE_VERSION })));
   if (!config.production && config.email.provider === 'outbox') app.use(outboxPages(outboxOf(config)));
-  app.use(mountRoutes(routes, edge));
   app.use((request: Request) => {
     throw new DomainError('NOT_FOUND', `There is nothing at ${request.path.slice(0, 200)}. See /docs.`);
   });

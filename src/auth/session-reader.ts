@@ -1,4 +1,5 @@
 /** One round trip that tells who a session belongs to, what they are, and how old it is. */
+import DataLoader from 'dataloader';
 import type { Database } from '../db/client.ts';
 import type { StaffRole } from '../kernel/actor.ts';
 
@@ -22,20 +23,37 @@ export interface SessionRow {
   twoFactors: boolean | null;
 }
 
+/** Keeps a statement short, however many requests come at once. */
+const MOST_TOGETHER = 100;
+
 export class SessionReader {
   readonly #database: Database;
+  readonly #together: DataLoader<string, SessionRow | undefined>;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#together = new DataLoader((tokens) => this.#findAll(tokens), {
+      // Nothing is remembered: every request has its session read after it came in.
+      cache: false,
+      maxBatchSize: MOST_TOGETHER,
+      batchScheduleFn: setImmediate,
+    });
   }
 
-  async find(token: string): Promise<SessionRow | undefined> {
-    const [row] = await this.#database.sql<SessionRow[]>`
-      SELECT session_id AS "sessionId", user_id AS "userId", email, admin_id AS "adminId", role,
+  /** Requests that come in the same turn of the event loop are answered by one statement. */
+  find(token: string): Promise<SessionRow | undefined> {
+    return this.#together.load(token);
+  }
+
+  async #findAll(tokens: readonly string[]): Promise<(SessionRow | undefined)[]> {
+    const rows = await this.#database.sql<(SessionRow & { token: string })[]>`
+      SELECT given.token, session_id AS "sessionId", user_id AS "userId", email, admin_id AS "adminId", role,
              age_seconds AS "ageSeconds", idle_seconds AS "idleSeconds", touch_due AS "touchDue", banned, impersonated,
              two_factors AS "twoFactors"
-        FROM session_caller(${token})`;
-    return row;
+        FROM jsonb_array_elements_text(${JSON.stringify([...new Set(tokens)])}::text::jsonb) AS given(token),
+             session_caller(given.token)`;
+    const sessions = new Map(rows.map(({ token, ...session }) => [token, session]));
+    return tokens.map((token) => sessions.get(token));
   }
 
   /** Notes that the session is in use, and forgets those that have long ended. */

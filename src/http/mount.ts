@@ -48,11 +48,12 @@ export function mountRoutes(routes: readonly Route[], edge: EdgeDependencies): R
   );
   for (const path of paths) {
     const onPath = routes.filter((route) => route.path === path);
-    for (const route of onPath) router[route.method](path, handler(route, edge));
+    const here = router.route(path);
+    for (const route of onPath) here[route.method](handler(route, edge));
     const allow = onPath
       .flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
       .join(', ');
-    router.all(path, (_request, response) => {
+    here.all((_request, response) => {
       response.setHeader('Allow', allow);
       throw new DomainError('METHOD_NOT_ALLOWED', `Use ${allow} here.`);
     });
