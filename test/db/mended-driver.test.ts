@@ -1,13 +1,11 @@
 /** What scripts/mend-driver.mjs is for: what a lost connection leaves behind must not reach the session that follows. */
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { TLSSocket } from 'node:tls';
 import { sql } from 'drizzle-orm';
-import certificateForTests from 'smtp-server/lib/tls-options.js';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Database, type Tx } from '../../src/db/client.ts';
 import { startTestService, type TestService } from '../support/test-service.ts';
+import { Wire } from '../support/wire.ts';
 
 let service: TestService;
 beforeAll(async () => {
@@ -19,42 +17,15 @@ afterAll(() => service.stop());
 const kept = async () =>
   (await service.sql<{ note: string }[]>`SELECT note FROM kept ORDER BY note`).map(({ note }) => note);
 
-let server: Server;
-/** The far ends of the service's connections. */
-let lines: Socket[];
+let wire: Wire;
 let database: Database;
-/** Their near ends, as they are opened. */
+/** The near ends of its connections, as they are opened. */
 let sockets: Socket[];
 
-const listen = (port: number) =>
-  new Promise<void>((done, failed) => server.once('error', failed).listen(port, '127.0.0.1', done));
-
 async function openLine(withTls: boolean): Promise<void> {
-  lines = [];
+  wire = await Wire.to(service.databaseUrl, { withTls });
   sockets = [];
-  const { hostname, port } = new URL(inject('clusterUrl'));
-  const join = (near: Duplex) => {
-    const far = connect(Number(port), hostname);
-    near.on('error', () => far.destroy()).on('close', () => far.destroy());
-    far.on('error', () => near.destroy()).on('close', () => near.destroy());
-    near.pipe(far).pipe(near);
-  };
-  server = createServer((near) => {
-    lines.push(near);
-    near.on('error', () => undefined);
-    if (!withTls) return join(near);
-    near.once('data', () => {
-      near.pause();
-      near.write('S');
-      join(new TLSSocket(near, { isServer: true, ...certificateForTests() }));
-    });
-  });
-  await listen(0);
-  const url = new URL(service.databaseUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as AddressInfo).port);
-  if (withTls) url.searchParams.set('sslmode', 'require');
-  database = new Database({ url: url.href, poolSize: 1 });
+  database = new Database({ url: wire.url, poolSize: 1 });
   const { options } = database.sql as unknown as { options: { socket: (of: unknown) => Promise<Socket> } };
   const opened = options.socket;
   options.socket = async (of) => {
@@ -66,8 +37,7 @@ async function openLine(withTls: boolean): Promise<void> {
 
 afterEach(async () => {
   await database.close();
-  for (const line of lines) line.destroy();
-  await new Promise((done) => server.close(done));
+  await wire.cut();
   await service.sql`TRUNCATE kept`;
 });
 
@@ -111,8 +81,8 @@ describe.each([
     const long = Promise.allSettled([
       database.sql`SELECT n, repeat('x', 300), pg_sleep(0.005) FROM generate_series(1, 400) n`,
     ]);
-    await vi.waitUntil(() => (lines[0]?.bytesWritten ?? 0) > 20_000, { timeout: 10_000, interval: 5 });
-    lines[0]?.resetAndDestroy();
+    await vi.waitUntil(() => (wire.sockets[0]?.bytesWritten ?? 0) > 20_000, { timeout: 10_000, interval: 5 });
+    wire.sockets[0]?.resetAndDestroy();
     expect(await long).toMatchObject([{ status: 'rejected' }]);
     expect([...(await database.sql`SELECT 'next' AS row`)]).toEqual([{ row: 'next' }]);
   });
@@ -124,11 +94,10 @@ describe.each([
   });
 
   it('that is refused comes back to the pool', async () => {
-    const { port } = server.address() as AddressInfo;
-    await new Promise((done) => server.close(done));
+    await wire.cut();
     for (let time = 0; time < 3; time += 1)
       await expect(database.sql`SELECT 1`).rejects.toMatchObject({ code: 'ECONNREFUSED' });
-    await listen(port);
+    await wire.mend();
     expect([...(await database.sql`SELECT 'back' AS row`)]).toEqual([{ row: 'back' }]);
     await Promise.all([noting('one'), noting('two')]);
     expect(await kept()).toEqual(['one', 'two']);
@@ -137,15 +106,9 @@ describe.each([
 
 it('a way that takes connections and closes them is refused at once, and not tried in a circle', async () => {
   await openLine(false);
-  let taken = 0;
-  server.removeAllListeners('connection');
-  server.on('connection', (near) => {
-    taken += 1;
-    lines.push(near.resume());
-    near.end();
-  });
+  wire.refuse('the end');
   for (let time = 0; time < 3; time += 1) await expect(database.sql`SELECT 1`).rejects.toThrow();
-  expect(taken).toBe(3);
+  expect(wire.sockets).toHaveLength(3);
 });
 
 it.each([99, 100, 101, 102, 200, 201, 202])('a transaction behind %i statements is one', async (ahead) => {

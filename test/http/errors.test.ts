@@ -548,7 +548,7 @@ describe('without its database', () => {
   let wire: Wire;
   let service: TestService;
   beforeAll(async () => {
-    ({ wire, instance: service } = await Wire.to(cast.service));
+    ({ wire, instance: service } = await Wire.toInstance(cast.service));
   });
   afterAll(() => service.stop());
 

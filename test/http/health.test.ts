@@ -212,7 +212,7 @@ describe('/ready', () => {
 
 describe('without the database', () => {
   async function behindAWire(work: (instance: TestService, wire: Wire) => Promise<void>): Promise<void> {
-    const { wire, instance } = await Wire.to(service);
+    const { wire, instance } = await Wire.toInstance(service);
     try {
       await work(instance, wire);
     } finally {
@@ -249,7 +249,7 @@ describe('without the database', () => {
   it('says so within seconds when the database takes calls and never answers', () =>
     behindAWire(async (instance, wire) => {
       expect((await instance.stranger.get('/health')).status).toBe(200);
-      wire.silence();
+      wire.refuse('none');
       letPass(3500);
       const startedAt = performance.now();
       await look(instance);
