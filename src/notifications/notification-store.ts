@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, inArray, lte, not, sql, type SQL } from 'drizzle-orm';
 import type { Reader, Tx } from '../db/client.ts';
+import { personName } from '../db/person-name.ts';
 import {
   notifications,
   payoutManagement,
@@ -118,23 +119,20 @@ export interface Recipient {
 }
 
 export async function findRecipient(reader: Reader, userId: string): Promise<Recipient | undefined> {
-  const [row] = await reader
-    .select({ address: users.email, name: personName })
-    .from(users)
-    .where(eq(users.id, userId));
+  const [row] = await reader.select({ address: users.email, name }).from(users).where(eq(users.id, userId));
   return row && { address: row.address, name: row.name || row.address };
 }
 
 export async function findPayeeName(reader: Reader, payoutId: string): Promise<string> {
   const [row] = await reader
-    .select({ name: personName })
+    .select({ name })
     .from(payoutManagement)
     .innerJoin(users, eq(users.id, payoutManagement.userId))
     .where(eq(payoutManagement.payoutId, payoutId));
   return row?.name ?? '';
 }
 
-const personName = sql<string>`coalesce(nullif(concat_ws(' ', ${users.firstName}, ${users.lastName}), ''), ${users.name})`;
+const name = sql<string | null>`${personName()}`;
 
 /** Adds to a payout's own trail, without counting as a change of the payout. */
 export async function appendToTrail(tx: Tx, payoutId: string, entry: TrailEntry): Promise<void> {

@@ -1,9 +1,9 @@
 /** Messages are written and queued in the transaction that causes them: committed with it, or never there. */
 import { randomUUID } from 'node:crypto';
-import { and, inArray, notInArray } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
 import { insertMany } from '../db/insert-many.ts';
-import { adminUsers, notifications } from '../db/schema/index.ts';
+import { notifications } from '../db/schema/index.ts';
 import { crashPoint } from '../kernel/crash-points.ts';
 import type { StaffRole } from '../kernel/actor.ts';
 import { addMails } from './mail-queue.ts';
@@ -66,24 +66,19 @@ export async function enqueueForStaff<N extends TemplateName>(
   recipients: StaffRecipients,
   message: Message<N>,
 ): Promise<void> {
-  const staff = await tx
-    .select({ userId: adminUsers.userId })
-    .from(adminUsers)
-    .where(
-      and(
-        adminUsers.isActive,
-        inArray(adminUsers.role, [...recipients.roles]),
-        recipients.exceptUserIds?.length
-          ? notInArray(adminUsers.userId, [...recipients.exceptUserIds])
-          : undefined,
-        recipients.exceptAdminIds?.length
-          ? notInArray(adminUsers.id, [...recipients.exceptAdminIds])
-          : undefined,
-      ),
-    );
+  const { roles, exceptUserIds = [], exceptAdminIds = [] } = recipients;
+  const staff = await tx.execute<{ user_id: string; id: number; role: string }>(sql`
+    SELECT a.user_id, s.id, s.role FROM (SELECT DISTINCT user_id FROM admin_users) a, staff_of(a.user_id) s
+     WHERE s.role IS NOT NULL ORDER BY s.id`);
+  const concerned = staff.filter(
+    ({ user_id, id, role }) =>
+      roles.some((wanted) => wanted === role) &&
+      !exceptUserIds.includes(user_id) &&
+      !exceptAdminIds.includes(id),
+  );
   await write(
     tx,
-    staff.map(({ userId }) => rowFor(userId, message)),
+    concerned.map(({ user_id }) => rowFor(user_id, message)),
   );
 }
 

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import type { PaymentMethod } from '../db/schema/index.ts';
 import { canonicalJson } from '../kernel/canonical-json.ts';
 import { DomainError } from '../kernel/errors.ts';
-import { allNamesMatch, mismatchReason, namesKey, payeeNames } from '../payouts/payee-names-rules.ts';
+import {
+  allNamesMatch,
+  mismatchReason,
+  namesKey,
+  nameWords,
+  payeeNames,
+} from '../payouts/payee-names-rules.ts';
 import type { PayeeFacts } from '../payouts/payout-requirements.ts';
 import type { Payout } from '../payouts/payout.ts';
 
@@ -81,6 +87,13 @@ export function payeeDoubt(
     return {
       error,
       holdReason: 'KYC_NOT_VERIFIED: The identity check of the payee is not verified any more.',
+    };
+  }
+  if (nameWords(payee.legalName).length === 0) {
+    const message = 'Neither the identity check nor the account says who the payee is.';
+    return {
+      error: new DomainError('NAME_MISMATCH', `${message} The payout went to manual review.`),
+      holdReason: `NAME_MISMATCH: ${message}`,
     };
   }
   const names = payeeNames(payout, payee, method);

@@ -1,6 +1,7 @@
 /** What a payout still needs before it can be paid (specification, section 3). */
 import { and, desc, eq, sql } from 'drizzle-orm';
 import type { Reader } from '../db/client.ts';
+import { personName } from '../db/person-name.ts';
 import {
   kycVerification,
   payoutManagement,
@@ -23,7 +24,7 @@ export interface PayeeAddress {
 /** What is known of the payee at this moment, from the main app's tables and the approved W-9. */
 export interface PayeeFacts {
   kycVerified: boolean;
-  /** The name on the identity check, or the account's where the check has none. */
+  /** The name on the identity check, or the account's where the check has none; empty where nobody is named. */
   legalName: string;
   address: PayeeAddress | undefined;
   w9: { formId: string; data: W9Data } | undefined;
@@ -31,14 +32,12 @@ export interface PayeeFacts {
 
 export async function readPayeeFacts(reader: Reader, userId: string): Promise<PayeeFacts> {
   const [[person], [kyc], [address], [w9]] = await Promise.all([
+    reader.select({ name: personName() }).from(users).where(eq(users.id, userId)),
     reader
       .select({
-        name: sql<string>`concat_ws(' ', ${users.firstName}, ${users.middleName}, ${users.lastName})`,
+        status: kycVerification.status,
+        legalName: sql<string | null>`nullif(btrim(${kycVerification.legalName}), '')`,
       })
-      .from(users)
-      .where(eq(users.id, userId)),
-    reader
-      .select({ status: kycVerification.status, legalName: kycVerification.legalName })
       .from(kycVerification)
       .where(eq(kycVerification.userId, userId))
       .orderBy(sql`${kycVerification.verifiedAt} DESC NULLS LAST`, kycVerification.id)
@@ -64,10 +63,23 @@ export async function readPayeeFacts(reader: Reader, userId: string): Promise<Pa
   return {
     kycVerified: kyc?.status === 'verified',
     legalName: kyc?.legalName ?? person?.name ?? '',
-    address,
+    address: wholeAddress(address),
     w9: w9?.data ? { formId: w9.formId, data: w9.data } : undefined,
   };
 }
+
+/** An address that a letter reaches; the main app may keep one that is written in part. */
+function wholeAddress(address: Written<PayeeAddress> | undefined): PayeeAddress | undefined {
+  if (!address) return undefined;
+  const { line1, line2, city, state, postalCode, country } = address;
+  if (isBlank(line1) || isBlank(city) || isBlank(state) || isBlank(postalCode)) return undefined;
+  return { line1, line2, city, state, postalCode, country: isBlank(country) ? 'US' : country };
+}
+
+/** The main app's columns may be null where ours are not. */
+type Written<T> = { [K in keyof T]: T[K] | null };
+
+const isBlank = (text: string | null): text is null => text === null || text.trim() === '';
 
 /** The names that stand beside the one on a W-9: of the identity check, and of the newest payout's account. */
 export interface NamesBeside {

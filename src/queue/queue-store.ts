@@ -16,7 +16,7 @@ export interface Glance<T> {
  */
 type MemberRow = {
   user_id: string | null;
-  email: string;
+  email: string | null;
   full_name: string | null;
   queue_position: string;
   tenure_start: string;
@@ -210,13 +210,14 @@ const glanceAt = (rows: Iterable<GlanceRow>): Glance<QueueMember[]> => {
 
 function memberFromRow(row: MemberRow): QueueMember {
   const userId = row.user_id ?? '';
+  const tenureStart = isoMicroseconds(row.tenure_start);
   return {
     userId,
-    email: row.email,
+    email: row.email ?? '',
     fullName: row.full_name ?? '',
     queuePosition: Number(row.queue_position),
-    tenureStartDate: new Date(row.tenure_start),
-    lastPaymentDate: new Date(row.last_payment),
+    tenureStartDate: new Date(tenureStart),
+    lastPaymentDate: new Date(isoMicroseconds(row.last_payment)),
     totalPayments: row.payments,
     lifetimeTotalCents: centsFromDecimal(row.lifetime_total),
     subscriptionStatus: row.subscription_status,
@@ -225,7 +226,7 @@ function memberFromRow(row: MemberRow): QueueMember {
     hasReceivedPayout: row.has_payout,
     kycVerified: row.kyc_verified,
     tenureNumber: row.tenure_number,
-    place: { tenureStart: isoMicroseconds(row.tenure_start), userId },
+    place: { tenureStart, userId },
   };
 }
 

@@ -2,6 +2,7 @@
 import { and, asc, eq, gt, sql, type SQL } from 'drizzle-orm';
 import type { Reader } from '../db/client.ts';
 import { idList } from '../db/id-list.ts';
+import { personName } from '../db/person-name.ts';
 import { taxForms, type PostalAddress } from '../db/schema/index.ts';
 import { centsFromDecimal, decimalFromCents, type Cents } from '../kernel/money.ts';
 import type { TaxFormRow } from './tax-store.ts';
@@ -153,13 +154,13 @@ export async function readRecipients(
   const rows = await reader.execute<{
     user_id: string;
     name: string;
-    address: PostalAddress | null;
+    address: WrittenAddress | null;
     form_id: string | null;
     tin_type: TinType | null;
     tin_last4: string | null;
   }>(sql`
     SELECT u.id AS user_id, w.form_id, w.tin_last4, w.w9 ->> 'tinType' AS tin_type,
-           coalesce(w.w9 ->> 'legalName', k.legal_name, concat_ws(' ', u.first_name, u.middle_name, u.last_name)) AS name,
+           coalesce(w.w9 ->> 'legalName', nullif(btrim(k.legal_name), ''), ${personName(sql`u`)}, '') AS name,
            coalesce(w.w9 -> 'address', to_jsonb(a)) AS address
       FROM users u
       LEFT JOIN tax_forms w ON w.user_id = u.id AND w.form_type = 'W-9' AND w.status = 'approved'
@@ -185,11 +186,16 @@ export async function readRecipients(
   );
 }
 
-const linesOf = ({ line1, line2, city, state, postalCode }: PostalAddress): string[] => [
-  line1,
-  ...(line2 ? [line2] : []),
-  `${city}, ${state} ${postalCode}`,
-];
+/** The main app's may lack a part. */
+type WrittenAddress = { [K in keyof PostalAddress]: PostalAddress[K] | null };
+
+function linesOf({ line1, line2, city, state, postalCode }: WrittenAddress): string[] {
+  const joined = (parts: (string | null | undefined)[], by: string) =>
+    parts.filter((part) => part?.trim()).join(by);
+  return [line1, line2, joined([joined([city, state], ', '), postalCode], ' ')].filter(
+    (line): line is string => typeof line === 'string' && line.trim() !== '',
+  );
+}
 
 /** The kinds of TIN of W-9s, by their form ids. */
 export async function readTinTypes(

@@ -155,8 +155,12 @@ describe('the migrations', () => {
 
   it('take the identity checks into a queue that is in use, and work nobody else out anew', async () => {
     await migrateUp(url);
-    const back = 2;
-    expect(await migrateDown(url, back)).toEqual(['0010_exact_reads', '0009_quick_pages']);
+    const back = 3;
+    expect(await migrateDown(url, back)).toEqual([
+      '0011_strange_data',
+      '0010_exact_reads',
+      '0009_quick_pages',
+    ]);
     await sql.unsafe(`
       INSERT INTO users (email) SELECT n || '@example.com' FROM generate_series(1, 30) n;
       INSERT INTO user_subscriptions (user_id, status) SELECT id, 'active' FROM users;

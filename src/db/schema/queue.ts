@@ -37,7 +37,7 @@ export const queueMembers = pgTable(
     tenureStart: instant('tenure_start'),
     lastPayment: instant('last_payment'),
     tenureNumber: integer('tenure_number').notNull(),
-    subscriptionId: uuid('subscription_id'),
+    subscriptionId: text('subscription_id'),
     subscriptionStatus: text('subscription_status'),
     providerSubscriptionId: text('provider_subscription_id'),
     /** In the current tenure; the two below are of all. */
