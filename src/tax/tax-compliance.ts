@@ -11,6 +11,7 @@ import {
   findW9,
   findW9Behind,
   insertForm,
+  findForm,
   lockForm,
   lockFormsOf,
   moveForm,
@@ -230,8 +231,7 @@ export class TaxComplianceService {
     status: 'corrected' | 'void',
     reason: string,
   ): Promise<TaxFormRow> {
-    const form = await lockForm(tx, formId);
-    if (!form) throw notFound('tax form', formId);
+    const form = await this.#lock1099(tx, formId);
     if (actor.kind === 'staff' && actor.userId === form.userId) {
       throw new DomainError(
         'SEPARATION_OF_DUTIES',
@@ -254,6 +254,15 @@ export class TaxComplianceService {
       );
     await this.#audit(tx, actor, ended, status, reason);
     return ended;
+  }
+
+  /** The person's forms before the one, as a payment that comes back takes them: the two would stop each other. */
+  async #lock1099(tx: Tx, formId: string): Promise<TaxFormRow> {
+    const seen = await findForm(tx, formId);
+    if (seen) await lockFormsOf(tx, seen.userId);
+    const form = await lockForm(tx, formId);
+    if (!form) throw notFound('tax form', formId);
+    return form;
   }
 
   /** What follows from a payment that is sent: tax withheld is owed, and a form of that year is no longer right. */

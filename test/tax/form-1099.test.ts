@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Caller } from '../support/caller.ts';
 import { readPdf } from '../documents/read-pdf.ts';
 import { expectOk, startCast, Stories, type Cast, type Story } from '../support/stories.ts';
@@ -364,6 +364,22 @@ describe('the 1099s of a year', () => {
       it('reverse the liability at once', async () => {
         const { body } = await cast.viewer.get('/api/reports/withholding/2026');
         expect([body.totalWithheld, body.form945.line7MTotal]).toEqual([0, 0]);
+      });
+
+      it('are amended behind a payment that comes back at that moment, and hold nothing that it wants', async () => {
+        const { sql } = cast.service;
+        const { formId, userId } = lineOf(issued, late);
+        let voiding: ReturnType<Caller['post']> | undefined;
+        await sql.begin(async (tx) => {
+          // As tax-store.ts locks a person's forms.
+          await tx`SELECT pg_advisory_xact_lock(7203005, hashtext(${userId}))`;
+          voiding = cast.finance.post(`/api/tax-forms/${formId}/void`, { reason: 'A test.' });
+          const waiting = () => sql`SELECT 1 FROM pg_locks WHERE classid = 7203005 AND NOT granted`;
+          await vi.waitUntil(async () => (await waiting()).length > 0, { timeout: 10_000, interval: 5 });
+          await tx`SET LOCAL lock_timeout = '5s'`;
+          await tx`UPDATE tax_forms SET needs_correction = 'It came back.' WHERE form_id = ${formId}`;
+        });
+        expect((await voiding)?.body).toMatchObject({ formId, status: 'void' });
       });
 
       it('are corrected by a new form; the old one and its PDF are kept', async () => {
