@@ -58,7 +58,7 @@ export class InstructionsFreezer {
       bankDetailsVersion: ach ? payout.bankDetailsVersion : null,
       bankFingerprint: ach ? await this.#fingerprint(tx, payout) : null,
       w9FormId: payee.w9?.formId ?? null,
-      withholdingReason: withholding?.reason ?? null,
+      withholdingReason: withholding ? reasonAndRemark(withholding) : null,
       callbackVerification: settled.callbackVerification ?? null,
       generatedBy: actor.adminId,
       generatedAt: this.#clock.now(),
@@ -77,7 +77,7 @@ export class InstructionsFreezer {
       netAmount: dollars(amounts.netCents),
       withheldAmount: dollars(amounts.withheldCents),
       instructionsHash: hash,
-      ...(withholding ? { reason: withholding.reason } : {}),
+      ...(withholding ? { reason: reasonAndRemark(withholding) } : {}),
     };
     await this.#payouts.change(tx, payout, patch, {
       actor,
@@ -114,6 +114,9 @@ export class InstructionsFreezer {
     return this.#bankDetails.fingerprintOf(tx, payout.payoutId, payout.bankDetailsVersion);
   }
 }
+
+const reasonAndRemark = ({ reason, remark }: Withholding): string =>
+  remark === undefined ? reason : `${reason}: ${remark}`;
 
 const withoutNulls = (address: PayeeAddress): Record<string, string> =>
   Object.fromEntries(

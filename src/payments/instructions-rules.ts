@@ -19,9 +19,12 @@ export interface InstructionsRequest {
   callbackVerification?: string | undefined;
 }
 
-/** What is withheld and why; undefined when nothing is. */
+/** Why there is withholding; undefined when there is none. */
 export interface Withholding {
+  /** The payee sees it. */
   reason: string;
+  /** What finance gave as the reason, for staff alone. */
+  remark?: string;
 }
 
 const HOUR_MS = 3_600_000;
@@ -70,7 +73,7 @@ export function decideWithholding(payee: PayeeFacts, request: InstructionsReques
       'There is no approved W-9. Wait for it, or set applyBackupWithholding to true and give a reason.',
     );
   }
-  return { reason: `No W-9 on file: ${request.reason}` };
+  return { reason: 'No W-9 on file', remark: request.reason };
 }
 
 /** Why the payout must be looked at by a person before it is paid, if it must: what the caller and the reviewer are told. */

@@ -77,7 +77,8 @@ describe('backup withholding', () => {
 
   it('is applied without a W-9 only when asked for with a reason', () => {
     expect(decide(withoutW9, { applyBackupWithholding: true, reason: 'Late' })).toEqual({
-      reason: 'No W-9 on file: Late',
+      reason: 'No W-9 on file',
+      remark: 'Late',
     });
     expect(decide(withoutW9, { applyBackupWithholding: true })).toEqual(missingW9);
     expect(decide(withoutW9, { reason: 'Late' })).toEqual(missingW9);

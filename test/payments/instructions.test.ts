@@ -294,12 +294,22 @@ describe('backup withholding', () => {
       withholdingRate: 0.24,
       withheldAmount: 24000,
       netPayoutAmount: 76000,
-      reason: 'No W-9 on file: No W-9.',
+      reason: 'No W-9 on file',
     });
     expectOk(await cast.finance2.post(at(story, 'fail'), { reason: 'The bank portal was down.' }));
     expect(await read(story)).toMatchObject({ status: 'payment_failed', netAmount: 99700 });
     await expectUnchanged(story, 'W9_MISSING');
     expect(expectOk(await generate(story, WITHHOLD)).body).toMatchObject({ attempt: 2, amount: 75700 });
+  });
+
+  it('has a reason that finance gave, for staff and not for the payee', async () => {
+    const story = await stories.withBank();
+    expectOk(await generate(story, { ...WITHHOLD, reason: 'They do not answer.' }));
+    const { text } = readPdf((await cast.finance.pdf(at(story, 'instructions'))).content);
+    expect(text).toContain('Reason for withholding: No W-9 on file: They do not answer.');
+    const { body } = expectOk(await story.member.get(`/api/members/${story.member.userId}/payout`));
+    expect(body.taxWithholding.reason).toBe('No W-9 on file');
+    expect(JSON.stringify(body)).not.toContain('They do not answer');
   });
 
   it('applies by itself when item 2 of the W-9 is crossed out', async () => {
