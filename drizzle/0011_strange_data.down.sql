@@ -3,6 +3,14 @@ SELECT pg_advisory_xact_lock(7203007);
 --> statement-breakpoint
 LOCK TABLE queue_members, queue_totals IN ACCESS EXCLUSIVE MODE;
 --> statement-breakpoint
+DROP TRIGGER decider_guard ON payout_approvals;
+--> statement-breakpoint
+DROP TRIGGER payment_payer_guard_made ON payment_attempts;
+--> statement-breakpoint
+DROP TRIGGER payment_payer_guard_sent ON payment_attempts;
+--> statement-breakpoint
+DROP FUNCTION decider_guard, payer_guard;
+--> statement-breakpoint
 DROP VIEW active_member_queue_view;
 --> statement-breakpoint
 DROP FUNCTION queue_compute, queue_compute_range;
@@ -131,7 +139,9 @@ GRANT EXECUTE ON FUNCTION queue_compute, queue_compute_range TO payout_service;
 --> statement-breakpoint
 GRANT SELECT ON active_member_queue_view TO payout_service;
 --> statement-breakpoint
-CREATE OR REPLACE FUNCTION session_caller(given text) RETURNS TABLE (
+DROP FUNCTION session_caller;
+--> statement-breakpoint
+CREATE FUNCTION session_caller(given text) RETURNS TABLE (
   session_id text, user_id uuid, email text, admin_id integer, role text, age_seconds double precision,
   idle_seconds double precision, touch_due boolean, banned boolean, impersonated boolean, two_factors boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -153,13 +163,15 @@ BEGIN
    WHERE s.token = given AND s.expires_at > now();
 END $$;
 --> statement-breakpoint
+REVOKE EXECUTE ON FUNCTION session_caller FROM PUBLIC;
+--> statement-breakpoint
+GRANT EXECUTE ON FUNCTION session_caller TO payout_service;
+--> statement-breakpoint
+DROP FUNCTION session_key;
+--> statement-breakpoint
 CREATE OR REPLACE FUNCTION staff_may(staff integer, VARIADIC roles text[]) RETURNS boolean LANGUAGE sql STABLE
   SET search_path = public, pg_temp AS $$
   SELECT EXISTS (SELECT 1 FROM admin_users a WHERE a.id = staff AND a.is_active AND a.role = ANY (roles))
 $$;
 --> statement-breakpoint
-DROP FUNCTION staff_of;
---> statement-breakpoint
-DELETE FROM session_activity WHERE session_id !~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$';
---> statement-breakpoint
-ALTER TABLE session_activity ALTER COLUMN session_id SET DATA TYPE uuid USING session_id::uuid;
+DROP FUNCTION same_person, staff_of;

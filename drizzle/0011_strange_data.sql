@@ -1,19 +1,23 @@
 -- What the main app's tables may hold, beside what ours would: a person who is in admin_users more than once, roles that we
 -- do not know, sessions and subscriptions whose ids are no UUIDs, payments without a date that can be told or with an amount
--- that is none. Locks are taken in the order of 0009.
-SELECT pg_advisory_xact_lock(7203007);
+-- that is none.
+-- First, before anybody is kept waiting, those whom the functions below count anew; from the start, where a sum went wrong.
+INSERT INTO queue_touched SELECT NULL FROM queue_totals WHERE revenue = 'NaN';
 --> statement-breakpoint
-LOCK TABLE queue_members, queue_totals IN ACCESS EXCLUSIVE MODE;
---> statement-breakpoint
-ALTER TABLE session_activity ALTER COLUMN session_id SET DATA TYPE text;
+INSERT INTO queue_touched SELECT user_id FROM user_payments
+ WHERE status::text = 'succeeded' AND user_id IS NOT NULL
+   AND ((created_at >= '0001-01-01Z' AND created_at < '9999-12-31Z') IS NOT TRUE
+        OR (abs(amount) < 1e10) IS NOT TRUE OR amount <> round(amount, 2));
 --> statement-breakpoint
 -- Who somebody is on the staff: one person has one number, that of their first row, whether it is active or not, and the role
 -- of their first active one. So whoever has two rows is still one person for everything that two different people must do.
--- It has no settings of its own, so that PostgreSQL makes it a part of what asks; it says the schema instead.
-CREATE FUNCTION staff_of(person uuid) RETURNS TABLE (id integer, role text) LANGUAGE sql STABLE ROWS 1 AS $$
+-- It has no settings of its own, so that PostgreSQL makes it a part of what asks; it says the schema instead. Numbers beyond
+-- those that our tables hold are nobody's.
+CREATE FUNCTION staff_of(person uuid) RETURNS TABLE (id integer, role text, ids jsonb) LANGUAGE sql STABLE ROWS 1 AS $$
   SELECT min(a.id)::integer, (array_agg(a.role::text ORDER BY a.id)
-           FILTER (WHERE a.is_active AND a.role::text IN ('admin', 'finance_manager', 'viewer')))[1]
-    FROM public.admin_users a WHERE a.user_id = person
+           FILTER (WHERE a.is_active AND a.role::text IN ('admin', 'finance_manager', 'viewer')))[1],
+         jsonb_agg(a.id ORDER BY a.id)
+    FROM public.admin_users a WHERE a.user_id = person AND a.id <= 2147483647
 $$;
 --> statement-breakpoint
 REVOKE EXECUTE ON FUNCTION staff_of FROM PUBLIC;
@@ -26,28 +30,20 @@ CREATE OR REPLACE FUNCTION staff_may(staff integer, VARIADIC roles text[]) RETUR
                   WHERE a.id = staff AND s.id = staff AND s.role = ANY (roles))
 $$;
 --> statement-breakpoint
--- As it was, but a session that does not say when it began counts as too old for whatever asks.
-CREATE OR REPLACE FUNCTION session_caller(given text) RETURNS TABLE (
-  session_id text, user_id uuid, email text, admin_id integer, role text, age_seconds double precision,
-  idle_seconds double precision, touch_due boolean, banned boolean, impersonated boolean, two_factors boolean)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
-#variable_conflict use_column
-BEGIN
-  RETURN QUERY
-  SELECT s.id::text, u.id, u.email::text, a.id, a.role,
-         coalesce(extract(epoch FROM now() - s.created_at), 'Infinity')::double precision,
-         coalesce(extract(epoch FROM now() - coalesce(seen.last_seen_at, s.created_at)), 'Infinity')::double precision,
-         coalesce(seen.last_seen_at < now() - interval '1 minute', true),
-         coalesce(to_jsonb(u)->>'banned' IN ('true', 't', '1'), false),
-         to_jsonb(s)->>'impersonated_by' IS NOT NULL,
-         CASE WHEN jsonb_exists(to_jsonb(u), 'two_factor_enabled')
-              THEN coalesce(to_jsonb(u)->>'two_factor_enabled' = 'true', false) END
-    FROM public.sessions s
-    JOIN public.users u ON u.id = s.user_id
-    LEFT JOIN LATERAL public.staff_of(u.id) a ON a.role IS NOT NULL
-    LEFT JOIN public.session_activity seen ON seen.session_id = s.id::text
-   WHERE s.token = given AND s.expires_at > now();
-END $$;
+-- Are these two numbers of one person?
+CREATE FUNCTION same_person(one integer, other integer) RETURNS boolean LANGUAGE sql STABLE
+  SET search_path = public, pg_temp AS $$
+  SELECT EXISTS (SELECT 1 FROM admin_users a JOIN admin_users b ON b.user_id = a.user_id WHERE a.id = one AND b.id = other)
+$$;
+--> statement-breakpoint
+REVOKE EXECUTE ON FUNCTION same_person FROM PUBLIC;
+--> statement-breakpoint
+GRANT EXECUTE ON FUNCTION same_person TO payout_service;
+--> statement-breakpoint
+-- The columns are rewritten, with the indexes: some seconds at a million members. Locks are taken in the order of 0009.
+SELECT pg_advisory_xact_lock(7203007);
+--> statement-breakpoint
+LOCK TABLE queue_members, queue_totals IN ACCESS EXCLUSIVE MODE;
 --> statement-breakpoint
 DROP VIEW active_member_queue_view;
 --> statement-breakpoint
@@ -55,7 +51,7 @@ DROP FUNCTION queue_compute, queue_compute_range;
 --> statement-breakpoint
 ALTER TABLE queue_members ALTER COLUMN subscription_id SET DATA TYPE text;
 --> statement-breakpoint
--- As they were; a payment counts for the tenure if its date can be told, and for anything if its amount is a number.
+-- As they were; a payment counts for the tenure if its date can be told, and for anything if its amount is one.
 CREATE FUNCTION queue_compute(ids uuid[]) RETURNS TABLE (
   user_id uuid, is_known boolean, payments integer, lifetime_total numeric, revenue numeric, tenure_start timestamptz,
   last_payment timestamptz, tenure_number integer, subscription_id text, subscription_status text,
@@ -80,7 +76,7 @@ BEGIN
                     q.created_at >= '0001-01-01Z' AND q.created_at < '9999-12-31Z'
                       AND (r.last_removed_at IS NULL OR q.created_at > r.last_removed_at) AS in_tenure
                FROM public.user_payments q
-              WHERE q.user_id = i.id AND q.status::text = 'succeeded' AND q.amount <> 'NaN') y) p
+              WHERE q.user_id = i.id AND q.status::text = 'succeeded' AND abs(q.amount) < 1e10) y) p
    CROSS JOIN LATERAL (
      SELECT count(*)::integer AS n, coalesce(sum(x.amount), 0) AS gross,
             coalesce(bool_or(x.tenure_number = r.removals), false) AS in_tenure
@@ -112,7 +108,7 @@ BEGIN
                    q.created_at >= '0001-01-01Z' AND q.created_at < '9999-12-31Z'
                      AND (d.last_removed_at IS NULL OR q.created_at > d.last_removed_at) AS in_tenure
               FROM public.user_payments q LEFT JOIN removed d ON d.id = q.user_id
-             WHERE q.status::text = 'succeeded' AND q.amount <> 'NaN' AND q.user_id BETWEEN low AND high) y
+             WHERE q.status::text = 'succeeded' AND abs(q.amount) < 1e10 AND q.user_id BETWEEN low AND high) y
      GROUP BY y.id
   ), won AS (
     SELECT x.user_id AS id, count(*)::integer AS n, sum(x.amount) AS gross,
@@ -178,9 +174,82 @@ GRANT EXECUTE ON FUNCTION queue_compute, queue_compute_range TO payout_service;
 --> statement-breakpoint
 GRANT SELECT ON active_member_queue_view TO payout_service;
 --> statement-breakpoint
--- Whoever has such payments is worked out again; sums that an amount which is no number went into, from the start.
-INSERT INTO queue_touched SELECT NULL FROM queue_totals WHERE revenue = 'NaN';
+-- What two different people must do is not done by one under two numbers, one of them of an earlier time.
+CREATE FUNCTION decider_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM payout_approvals a WHERE a.payout_id = NEW.payout_id AND a.round = NEW.round
+                AND a.admin_id <> NEW.admin_id AND same_person(a.admin_id, NEW.admin_id)) THEN
+    PERFORM payout_refuse('payout_approvals_one_decision_per_person', 'The same person decides once in a round.');
+  END IF;
+  IF NEW.decision = 'approved' AND EXISTS (SELECT 1 FROM payout_management p
+       WHERE p.payout_id = NEW.payout_id AND same_person(p.initiated_by, NEW.admin_id)) THEN
+    PERFORM payout_refuse('initiator_never_approves', 'Whoever initiated a payout never approves it.');
+  END IF;
+  RETURN NEW;
+END $$;
 --> statement-breakpoint
-INSERT INTO queue_touched SELECT DISTINCT user_id FROM user_payments
- WHERE status::text = 'succeeded' AND user_id IS NOT NULL
-   AND ((created_at >= '0001-01-01Z' AND created_at < '9999-12-31Z') IS NOT TRUE OR amount = 'NaN' OR amount <> round(amount, 2));
+CREATE TRIGGER decider_guard BEFORE INSERT ON payout_approvals FOR EACH ROW EXECUTE FUNCTION decider_guard();
+--> statement-breakpoint
+-- The same for payments; and no payment goes to an account that failed for any payout of the member. It is looked at behind
+-- payment_attempt_guard, which fills in who recorded the failure before.
+CREATE FUNCTION payer_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+  IF same_person(NEW.sent_by, NEW.generated_by) THEN
+    PERFORM payout_refuse('payment_attempts_generator_never_sends', 'Whoever generates instructions never marks them sent.');
+  END IF;
+  IF same_person(NEW.previous_failure_by, NEW.generated_by) THEN
+    PERFORM payout_refuse('payment_attempts_failure_recorder_never_generates', 'Whoever recorded a failure does not generate.');
+  END IF;
+  IF same_person(NEW.previous_failure_by, NEW.sent_by) THEN
+    PERFORM payout_refuse('payment_attempts_failure_recorder_never_sends', 'Whoever recorded a failure does not send.');
+  END IF;
+  IF NEW.payment_method = 'ach' AND EXISTS (
+       SELECT 1 FROM payout_management p JOIN payout_management o ON o.user_id = p.user_id
+         JOIN bank_details b ON b.payout_id = o.payout_id
+        WHERE p.payout_id = NEW.payout_id AND b.fingerprint = NEW.bank_fingerprint AND b.refused_at IS NOT NULL) THEN
+    PERFORM payout_refuse('attempt_account', 'A payment to this account has failed.');
+  END IF;
+  RETURN NEW;
+END $$;
+--> statement-breakpoint
+CREATE TRIGGER payment_payer_guard_made BEFORE INSERT ON payment_attempts FOR EACH ROW EXECUTE FUNCTION payer_guard();
+--> statement-breakpoint
+CREATE TRIGGER payment_payer_guard_sent BEFORE UPDATE ON payment_attempts FOR EACH ROW
+  WHEN (OLD.status = 'ready' AND NEW.status = 'sent') EXECUTE FUNCTION payer_guard();
+--> statement-breakpoint
+-- Under what a session is noted: its id, or what stands for one that is no UUID.
+CREATE FUNCTION session_key(id text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN id::uuid ELSE pg_catalog.md5(id)::uuid END
+$$;
+--> statement-breakpoint
+DROP FUNCTION session_caller;
+--> statement-breakpoint
+-- As it was, with all numbers of the person; a session that did not begin in the past counts as too old for whatever asks.
+CREATE FUNCTION session_caller(given text) RETURNS TABLE (
+  session_id text, user_id uuid, email text, admin_id integer, role text, age_seconds double precision,
+  idle_seconds double precision, touch_due boolean, banned boolean, impersonated boolean, two_factors boolean, admin_ids jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT s.id::text, u.id, u.email::text, a.id, a.role,
+         CASE WHEN began THEN extract(epoch FROM now() - s.created_at)::double precision ELSE 'Infinity' END,
+         CASE WHEN began THEN extract(epoch FROM now() - coalesce(seen.last_seen_at, s.created_at))::double precision
+              ELSE 'Infinity' END,
+         coalesce(seen.last_seen_at < now() - interval '1 minute', true),
+         coalesce(to_jsonb(u)->>'banned' IN ('true', 't', '1'), false),
+         to_jsonb(s)->>'impersonated_by' IS NOT NULL,
+         CASE WHEN jsonb_exists(to_jsonb(u), 'two_factor_enabled')
+              THEN coalesce(to_jsonb(u)->>'two_factor_enabled' = 'true', false) END,
+         a.ids
+    FROM public.sessions s
+    JOIN public.users u ON u.id = s.user_id
+   CROSS JOIN LATERAL (SELECT s.created_at > '-infinity' AND s.created_at < now() + interval '5 minutes') age(began)
+    LEFT JOIN LATERAL public.staff_of(u.id) a ON a.role IS NOT NULL
+    LEFT JOIN public.session_activity seen ON seen.session_id = public.session_key(s.id::text)
+   WHERE s.token = given AND s.expires_at > now();
+END $$;
+--> statement-breakpoint
+REVOKE EXECUTE ON FUNCTION session_caller FROM PUBLIC;
+--> statement-breakpoint
+GRANT EXECUTE ON FUNCTION session_caller TO payout_service;

@@ -94,16 +94,14 @@ export class AuditLogger {
     first: Page<AuditEntryView>,
     limit: number,
   ): AsyncGenerator<AuditEntryView> {
-    let page = first;
-    for (let left = limit; ;) {
+    yield* first.data;
+    let cursor = first.nextCursor;
+    let left = limit - first.data.length;
+    while (cursor !== null && left > 0) {
+      const page = await this.queryAuditLog({ ...query, cursor, limit: Math.min(left, EXPORT_BATCH) });
       yield* page.data;
+      cursor = page.nextCursor;
       left -= page.data.length;
-      if (page.nextCursor === null || left === 0) return;
-      page = await this.queryAuditLog({
-        ...query,
-        cursor: page.nextCursor,
-        limit: Math.min(left, EXPORT_BATCH),
-      });
     }
   }
 

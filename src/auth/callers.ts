@@ -52,7 +52,7 @@ export class Callers {
   }
 
   async #person(session: SessionRow): Promise<Caller> {
-    const { userId, email, adminId, role } = session;
+    const { userId, email, adminId, adminIds, role } = session;
     if (session.impersonated) throw ended('This session acts in somebody else’s name. Sign in as yourself.');
     const signedInSecondsAgo = session.ageSeconds;
     if (adminId === null || role === null)
@@ -63,7 +63,11 @@ export class Callers {
     if (session.idleSeconds > staffIdleMinutes * 60)
       throw ended(`You did nothing here for more than ${staffIdleMinutes} minutes. Sign in again.`);
     if (session.touchDue) await this.#sessions.touch(session.sessionId);
-    const actor: PersonActor = { kind: 'staff', userId, email, adminId, role };
+    const otherAdminIds = adminIds?.filter((id) => id !== adminId) ?? [];
+    const actor: PersonActor = {
+      ...{ kind: 'staff', userId, email, adminId, role },
+      ...(otherAdminIds.length > 0 ? { otherAdminIds } : {}),
+    };
     if (session.twoFactors !== false) return { actor, signedInSecondsAgo };
     return {
       actor,

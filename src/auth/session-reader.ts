@@ -10,6 +10,8 @@ export interface SessionRow {
   email: string;
   adminId: number | null;
   role: StaffRole | null;
+  /** Of all rows of the person in `admin_users`; null for a member. */
+  adminIds: readonly number[] | null;
   /** Since signing in. */
   ageSeconds: number;
   /** Since the last request of this session to this service, or since signing in. */
@@ -47,7 +49,7 @@ export class SessionReader {
 
   async #findAll(tokens: readonly string[]): Promise<(SessionRow | undefined)[]> {
     const rows = await this.#database.sql<(SessionRow & { token: string })[]>`
-      SELECT given.token, session_id AS "sessionId", user_id AS "userId", email, admin_id AS "adminId", role,
+      SELECT given.token, session_id AS "sessionId", user_id AS "userId", email, admin_id AS "adminId", role, admin_ids AS "adminIds",
              age_seconds AS "ageSeconds", idle_seconds AS "idleSeconds", touch_due AS "touchDue", banned, impersonated,
              two_factors AS "twoFactors"
         FROM jsonb_array_elements_text(${JSON.stringify([...new Set(tokens)])}::text::jsonb) AS given(token),
@@ -60,7 +62,7 @@ export class SessionReader {
   async touch(sessionId: string): Promise<void> {
     await this.#database.sql`
       WITH forgotten AS (DELETE FROM session_activity WHERE last_seen_at < now() - interval '30 days')
-      INSERT INTO session_activity (session_id, last_seen_at) VALUES (${sessionId}, now())
+      INSERT INTO session_activity (session_id, last_seen_at) VALUES (session_key(${sessionId}), now())
       ON CONFLICT (session_id) DO UPDATE
         SET last_seen_at = greatest(session_activity.last_seen_at, excluded.last_seen_at)`;
   }

@@ -123,9 +123,9 @@ export class EligibilityChecker {
   async #alert(tx: Tx, result: EligibilityResult, at: Date): Promise<void> {
     const funded = result.awardedPayouts + result.availableSlots;
     const open = await openSubjects(tx, 'payout_eligible');
-    if (result.isEligible && open.some((subject) => Number(subject) >= funded)) return;
-    for (const subject of open) await closeAlert(tx, 'payout_eligible', subject, at);
-    if (!result.isEligible) return;
+    const told = result.isEligible ? open.find((subject) => Number(subject) >= funded) : undefined;
+    for (const subject of open) if (subject !== told) await closeAlert(tx, 'payout_eligible', subject, at);
+    if (!result.isEligible || told !== undefined) return;
     const alert = {
       severity: 'info',
       category: 'payout_eligible',

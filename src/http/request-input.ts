@@ -28,7 +28,7 @@ export async function readBody(request: Request, response: Response): Promise<un
   const { headers } = request;
   const empty = headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
   const type = headers['content-type'];
-  // What another page can send without saying its origin is a form, which sends its own type even without a body.
+  // Without saying its origin a page of another site can send a form alone, and a form always has a type of its own.
   if (empty && (type === undefined || isJson(type) || headers.cookie === undefined)) return {};
   if (!isJson(type ?? '')) {
     throw new DomainError('UNSUPPORTED_MEDIA_TYPE', 'Send the body as application/json, in UTF-8.');

@@ -5,6 +5,8 @@ export type StaffRole = (typeof STAFF_ROLES)[number];
 export interface StaffActor {
   kind: 'staff';
   adminId: number;
+  /** Of other rows of the same person, under which they may have acted before. */
+  otherAdminIds?: readonly number[];
   userId: string;
   email: string;
   role: StaffRole;
@@ -48,6 +50,10 @@ export function actorLabel(actor: Actor): string {
       return `system:${actor.name}`;
   }
 }
+
+/** Was this number recorded for the same person? */
+export const isSamePerson = (actor: StaffActor, adminId: number | null | undefined): boolean =>
+  adminId === actor.adminId || actor.otherAdminIds?.some((other) => other === adminId) === true;
 
 export const adminIdOf = (actor: Actor): number | null => (actor.kind === 'staff' ? actor.adminId : null);
 export const userIdOf = (actor: Actor): string | null =>

@@ -67,14 +67,14 @@ export async function enqueueForStaff<N extends TemplateName>(
   message: Message<N>,
 ): Promise<void> {
   const { roles, exceptUserIds = [], exceptAdminIds = [] } = recipients;
-  const staff = await tx.execute<{ user_id: string; id: number; role: string }>(sql`
-    SELECT a.user_id, s.id, s.role FROM (SELECT DISTINCT user_id FROM admin_users) a, staff_of(a.user_id) s
+  const staff = await tx.execute<{ user_id: string; ids: number[]; role: string }>(sql`
+    SELECT a.user_id, s.ids, s.role FROM (SELECT DISTINCT user_id FROM admin_users) a, staff_of(a.user_id) s
      WHERE s.role IS NOT NULL ORDER BY s.id`);
   const concerned = staff.filter(
-    ({ user_id, id, role }) =>
+    ({ user_id, ids, role }) =>
       roles.some((wanted) => wanted === role) &&
       !exceptUserIds.includes(user_id) &&
-      !exceptAdminIds.includes(id),
+      !ids.some((id) => exceptAdminIds.includes(id)),
   );
   await write(
     tx,

@@ -86,8 +86,10 @@ export class BankDetailsService {
       // Whoever has taken over a member's account gives another bank account for whichever payout comes next.
       const last = await findLastGiven(tx, userId);
       const isChange = version > 0 || (last !== undefined && !sameDetails(last, info, fingerprint));
+      // One that had not outlived its cool-off when that payout was cancelled does not become known by it.
+      const changedAt = isChange ? this.#clock.now() : (last?.changedAt ?? null);
       await insertDetails(tx, this.#row(payoutId, version + 1, info, { fingerprint, key }));
-      await this.#apply(tx, actor, subject, info, { version: version + 1, isChange });
+      await this.#apply(tx, actor, subject, info, { version: version + 1, isChange, changedAt });
     });
   }
 
@@ -96,17 +98,16 @@ export class BankDetailsService {
     actor: CallerActor,
     subject: PayoutCase,
     info: BankInfo,
-    { version, isChange }: { version: number; isChange: boolean },
+    { version, isChange, changedAt }: { version: number; isChange: boolean; changedAt: Date | null },
   ): Promise<void> {
-    const at = this.#clock.now();
     const bankDetails = maskedDetails(info);
     const patch = {
       bankDetails,
       bankDetailsVersion: version,
-      ...(isChange ? { bankDetailsChangedAt: at } : {}),
+      ...(changedAt ? { bankDetailsChangedAt: changedAt } : {}),
     };
     const details = { ...bankDetails, bankDetailsVersion: version };
-    if (isChange) await this.#tellOfChange(tx, subject.payout, bankDetails, at);
+    if (isChange) await this.#tellOfChange(tx, subject.payout, bankDetails, this.#clock.now());
     if (subject.payout.status === 'ready_for_payment') {
       await this.#progress.voidInstructions(tx, subject, actor, 'bank details were changed', patch);
       return;

@@ -26,10 +26,13 @@ export async function lastVersion(reader: Reader, payoutId: string): Promise<num
   return row?.version ?? 0;
 }
 
-/** What the member gave last, for whichever payout. */
-export async function findLastGiven(reader: Reader, userId: string): Promise<BankDetailsRow | undefined> {
+/** What the member gave last, for whichever payout, and since when it is a change there. */
+export async function findLastGiven(
+  reader: Reader,
+  userId: string,
+): Promise<(BankDetailsRow & { changedAt: Date | null }) | undefined> {
   const [row] = await reader
-    .select(getTableColumns(bankDetails))
+    .select({ ...getTableColumns(bankDetails), changedAt: payoutManagement.bankDetailsChangedAt })
     .from(bankDetails)
     .innerJoin(payoutManagement, eq(payoutManagement.payoutId, bankDetails.payoutId))
     .where(eq(payoutManagement.userId, userId))

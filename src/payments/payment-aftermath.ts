@@ -7,7 +7,6 @@ import { alertStaff } from '../notifications/alert-staff.ts';
 import type { NotificationService, SentDates } from '../notifications/notification-service.ts';
 import type { AttemptRow, Payout } from '../payouts/payout.ts';
 import type { TaxComplianceService } from '../tax/tax-compliance.ts';
-import { concernsAccount } from './bank-details-rules.ts';
 
 /** What follows from a payment outside the payout's own record: messages, alerts, membership, 1099. */
 export class PaymentAftermath {
@@ -61,7 +60,8 @@ export class PaymentAftermath {
     await this.#notifications.sendPaymentConfirmation(tx, payout, completedDate);
   }
 
-  async failed(tx: Tx, payout: Payout, attempt: AttemptRow, returnCode: string | undefined): Promise<void> {
+  /** `account`: it failed because of the account, for which the member is asked for another. */
+  async failed(tx: Tx, payout: Payout, attempt: AttemptRow, account: boolean): Promise<void> {
     if (attempt.status === 'completed') await this.#membership.suspendRemoval(tx, payout.payoutId);
     if (attempt.sentDate) {
       await this.#tax.noteReturned(tx, {
@@ -71,7 +71,6 @@ export class PaymentAftermath {
         sentDate: attempt.sentDate,
       });
     }
-    const account = attempt.paymentMethod === 'ach' && concernsAccount(returnCode);
     // Of a payment that never left, the member only hears when they have to do something.
     if (attempt.sentDate === null && !account) return;
     await this.#notifications.sendPaymentFailure(tx, payout, account ? 'account' : 'other');

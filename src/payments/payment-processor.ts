@@ -13,7 +13,7 @@ import type { Payouts } from '../payouts/payouts.ts';
 import type { AttemptRow, Payout, PayoutCase } from '../payouts/payout.ts';
 import { REMOVAL_REASON } from '../membership/membership-rules.ts';
 import { concernsAccount } from './bank-details-rules.ts';
-import { refuseDetails } from './bank-details-store.ts';
+import { refuseDetails, wasRefused } from './bank-details-store.ts';
 import { assertProven, FAILURES_BEFORE_REVIEW, type FailureReport } from './failure-rules.ts';
 import type { InstructionsFreezer } from './instructions-freezer.ts';
 import {
@@ -233,14 +233,15 @@ export class PaymentProcessor {
         returnCode: report.returnCode ?? null,
         stopPaymentReference: report.stopPaymentReference ?? null,
       });
-      await this.#aftermath.failed(tx, subject.payout, attempt, report.returnCode);
+      const account = await this.#concernsAccount(tx, subject.payout, attempt, report.returnCode);
+      await this.#aftermath.failed(tx, subject.payout, attempt, account);
       const failed = await this.#payouts.change(tx, subject.payout, this.#afterFailure(subject, attempt), {
         actor,
         action: 'failed',
         entityType: 'payment',
         details: { attempt: attempt.number, ...withoutMissing(report) },
       });
-      await this.#settleFailure(tx, actor, failed, attempt, report.returnCode);
+      await this.#settleFailure(tx, actor, failed, attempt, account);
     });
   }
 
@@ -258,16 +259,26 @@ export class PaymentProcessor {
     };
   }
 
+  /** By its return code, or because a payment to the same account has failed so for another payout of the member. */
+  async #concernsAccount(
+    tx: Tx,
+    { userId }: Payout,
+    { paymentMethod, bankFingerprint }: AttemptRow,
+    returnCode: string | undefined,
+  ): Promise<boolean> {
+    if (paymentMethod !== 'ach' || bankFingerprint === null) return false;
+    return concernsAccount(returnCode) || (await wasRefused(tx, userId, bankFingerprint));
+  }
+
   /** An account that does not work is not used again; after the third failure a person has to look. */
   async #settleFailure(
     tx: Tx,
     actor: CallerActor,
     payout: Payout,
     attempt: AttemptRow,
-    returnCode: string | undefined,
+    account: boolean,
   ): Promise<void> {
     let settled = payout;
-    const account = concernsAccount(returnCode) && attempt.paymentMethod === 'ach';
     const subject = await this.#payouts.lock(tx, payout.payoutId);
     const review = subject.failures >= FAILURES_BEFORE_REVIEW;
     if (account && attempt.bankDetailsVersion !== null) {

@@ -6,7 +6,7 @@ import type { Payouts } from '../payouts/payouts.ts';
 import type { AttemptRow } from '../payouts/payout.ts';
 import { findDetails, refuseDetails } from './bank-details-store.ts';
 
-/** Statuses of a payout that is to be paid yet. What is under way to the account comes back by itself. */
+/** Statuses of a payout that is to be paid yet. */
 const TO_BE_PAID: readonly PayoutStatus[] = [
   'approved',
   'pending_bank_info',
@@ -15,6 +15,8 @@ const TO_BE_PAID: readonly PayoutStatus[] = [
   'payment_failed',
   'requires_manual_review',
 ];
+/** What is under way to the account loses it if it comes back. Locked too, as it may be coming back at this moment. */
+const PAID: readonly PayoutStatus[] = ['payment_sent', 'completed'];
 
 /**
  * Takes the account to which a payment has failed out of the member's other payouts, where it stands too: details that
@@ -25,9 +27,9 @@ export async function refuseElsewhere(
   { payouts, progress }: { payouts: Payouts; progress: PayoutProgress },
   { userId, attempt, actor, at }: { userId: string; attempt: AttemptRow; actor: Actor; at: Date },
 ): Promise<void> {
-  for (const subject of await payouts.lockOpenOf(tx, userId, TO_BE_PAID)) {
-    const { payoutId, bankDetailsVersion } = subject.payout;
-    if (bankDetailsVersion === null) continue;
+  for (const subject of await payouts.lockOpenOf(tx, userId, [...TO_BE_PAID, ...PAID])) {
+    const { payoutId, bankDetailsVersion, status } = subject.payout;
+    if (bankDetailsVersion === null || !TO_BE_PAID.includes(status)) continue;
     const details = await findDetails(tx, payoutId, bankDetailsVersion);
     if (details?.fingerprint !== attempt.bankFingerprint) continue;
     await refuseDetails(tx, payoutId, bankDetailsVersion, at);

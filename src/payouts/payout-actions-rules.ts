@@ -1,5 +1,5 @@
 /** Who may do what to a payout now, and why not. The services decide by it and `allowedActions` is made from it. */
-import type { Actor } from '../kernel/actor.ts';
+import { isSamePerson, type Actor, type StaffActor } from '../kernel/actor.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import { BANK_INFO_STATUSES, statesBefore, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import { PERMISSIONS, rolesThatMay, staffMay, type Permission } from '../kernel/permissions.ts';
@@ -32,7 +32,7 @@ interface ActionRule {
   /** Statuses in which it can be done; undefined is any. */
   from?: readonly PayoutStatus[];
   /** The rule of separation that bars this person, if one does. */
-  barred?: (adminId: number, subject: PayoutCase) => string | null;
+  barred?: (actor: StaffActor, subject: PayoutCase) => string | null;
 }
 
 const ACTION_RULES: Record<PayoutAction, ActionRule> = {
@@ -55,28 +55,28 @@ const ACTION_RULES: Record<PayoutAction, ActionRule> = {
   'tax-info': { permission: 'tax-info.submit' },
 };
 
-function decidedBefore(adminId: number, { approvals }: PayoutCase): string | null {
-  return approvals.some((approval) => approval.adminId === adminId)
+function decidedBefore(actor: StaffActor, { approvals }: PayoutCase): string | null {
+  return approvals.some((approval) => isSamePerson(actor, approval.adminId))
     ? 'You have decided in this round already: the same person never decides twice.'
     : null;
 }
 
-function approverBarred(adminId: number, subject: PayoutCase): string | null {
-  return subject.payout.initiatedBy === adminId
+function approverBarred(actor: StaffActor, subject: PayoutCase): string | null {
+  return isSamePerson(actor, subject.payout.initiatedBy)
     ? 'You initiated this payout: whoever initiated a payout never approves it.'
-    : decidedBefore(adminId, subject);
+    : decidedBefore(actor, subject);
 }
 
-function failureRecorderBarred(adminId: number, { lastFailure }: PayoutCase): string | null {
-  return lastFailure?.failedBy === adminId
+function failureRecorderBarred(actor: StaffActor, { lastFailure }: PayoutCase): string | null {
+  return lastFailure && isSamePerson(actor, lastFailure.failedBy)
     ? 'You recorded the failure: whoever did neither generates nor sends the next payment.'
     : null;
 }
 
-function senderBarred(adminId: number, subject: PayoutCase): string | null {
-  return subject.liveAttempt?.generatedBy === adminId
+function senderBarred(actor: StaffActor, subject: PayoutCase): string | null {
+  return subject.liveAttempt && isSamePerson(actor, subject.liveAttempt.generatedBy)
     ? 'You generated these instructions: whoever generated them never marks them sent.'
-    : failureRecorderBarred(adminId, subject);
+    : failureRecorderBarred(actor, subject);
 }
 
 /** The reason why the actor may not do it now, or null. Role first, then status, then separation of duties. */
@@ -95,7 +95,7 @@ export function refusalOf(action: PayoutAction, actor: Actor, subject: PayoutCas
   if (isPayee) {
     return separation('Nobody acts on a payout of which they are the payee.', rule.permission);
   }
-  const barred = actor.kind === 'staff' ? rule.barred?.(actor.adminId, subject) : null;
+  const barred = actor.kind === 'staff' ? rule.barred?.(actor, subject) : null;
   return barred ? separation(barred, rule.permission) : null;
 }
 

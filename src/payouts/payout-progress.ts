@@ -75,15 +75,20 @@ export class PayoutProgress {
   async takeAccount(tx: Tx, subject: PayoutCase, actor: Actor): Promise<void> {
     const { payout, liveAttempt } = subject;
     const none = { bankDetails: null, bankDetailsVersion: null };
+    // Instructions by check hold without it.
     if (liveAttempt?.paymentMethod === 'ach') {
       await this.voidInstructions(tx, subject, actor, 'the account was refused', none);
       return;
     }
-    const record = { actor, action: 'bank_details_refused' };
-    if (payout.status === 'payment_failed' && payout.paymentMethod === 'ach') {
-      const asked = await this.#payouts.change(tx, payout, { ...none, status: 'pending_bank_info' }, record);
-      await this.ask(tx, asked);
-    } else await this.advance(tx, await this.#payouts.change(tx, payout, none, record));
+    const taken = await this.#payouts.change(tx, payout, none, { actor, action: 'bank_details_refused' });
+    await this.advance(tx, await this.wantAccount(tx, taken));
+  }
+
+  /** A payment that failed is not sent again to no account: the member is asked for one. */
+  async wantAccount(tx: Tx, payout: Payout): Promise<Payout> {
+    const { status, paymentMethod, bankDetailsVersion } = payout;
+    if (status !== 'payment_failed' || paymentMethod !== 'ach' || bankDetailsVersion !== null) return payout;
+    return this.#moveTo(tx, payout, 'pending_bank_info');
   }
 
   async voidAttempt(tx: Tx, { liveAttempt }: PayoutCase, reason: string): Promise<void> {

@@ -36,7 +36,10 @@ export async function readPayeeFacts(reader: Reader, userId: string): Promise<Pa
     reader
       .select({
         status: kycVerification.status,
-        legalName: sql<string | null>`nullif(btrim(${kycVerification.legalName}), '')`,
+        // As it is written: instructions that were made from it are compared with it.
+        legalName: sql<
+          string | null
+        >`CASE WHEN btrim(${kycVerification.legalName}) <> '' THEN ${kycVerification.legalName} END`,
       })
       .from(kycVerification)
       .where(eq(kycVerification.userId, userId))

@@ -59,6 +59,7 @@ export class PayoutReview {
       );
       // Of what was wanted already when it was held they have heard.
       if (status !== payout.heldFrom) await this.#progress.ask(tx, resumed);
+      await this.#progress.wantAccount(tx, resumed);
       if (status === 'pending_approval')
         await this.#notifications.sendApprovalRequest(tx, resumed, `${actorLabel(actor)} (a new round)`);
     });

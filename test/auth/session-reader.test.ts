@@ -69,9 +69,8 @@ describe('sessions of requests that come at once', () => {
   it('fail together, and not those after them', async () => {
     const [[userId, token] = ['', '']] = await sessions(1);
     const { reader } = counted();
-    await service.sql`ALTER FUNCTION session_caller RENAME TO session_caller_away`;
-    const failed = await Promise.allSettled([reader.find(token), reader.find(newToken())]);
-    await service.sql`ALTER FUNCTION session_caller_away RENAME TO session_caller`;
+    // A token that the database cannot read; one with a signature of ours is never like it.
+    const failed = await Promise.allSettled([reader.find(token), reader.find('a\0b')]);
     expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     expect((await reader.find(token))?.userId).toBe(userId);
   });

@@ -90,6 +90,54 @@ describe('a person with several rows in admin_users', () => {
     await expect(decision).rejects.toMatchObject({ constraint_name: 'staff_only' });
   });
 
+  it('is the same person whose number has changed since, as by a row that came ahead', async () => {
+    const { sql } = cast.service;
+    const person = await cast.service.newStaff('admin', 'renumbered');
+    const story = await stories.initiated();
+    expectOk(await person.post(at(story, 'approve')));
+    const made = await person.post('/api/payouts/initiate', {
+      userIds: [(await cast.service.newMember()).userId],
+      overrideReason: 'A test.',
+    });
+    const own = { payoutId: expectOk(made).body.data[0].payoutId as string };
+    const ready = await stories.payable();
+    expectOk(await person.post(at(ready, 'generate-instructions')));
+    await sql`INSERT INTO admin_users (id, user_id, role, is_active) VALUES (-7, ${person.userId}, 'viewer', false)`;
+    const dates = { sentDate: stories.today, expectedArrivalDate: stories.today };
+    for (const answer of [
+      await person.post(at(story, 'approve')),
+      await person.post(`/api/payouts/${own.payoutId}/approve`),
+      await person.post(at(ready, 'mark-sent'), dates),
+    ])
+      expect(refusal(answer)).toEqual([403, 'SEPARATION_OF_DUTIES']);
+    const decide = (payoutId: string) => sql`
+      INSERT INTO payout_approvals (payout_id, round, admin_id, decision, decided_at, approved_hash)
+      VALUES (${payoutId}, 1, -7, 'approved', now(), 'x')`;
+    await expect(decide(story.payoutId)).rejects.toMatchObject({
+      constraint_name: 'payout_approvals_one_decision_per_person',
+    });
+    await expect(decide(own.payoutId)).rejects.toMatchObject({ constraint_name: 'initiator_never_approves' });
+    const send = sql`UPDATE payment_attempts SET status = 'sent', sent_by = -7, sent_at = now()
+      WHERE payout_id = ${ready.payoutId}`;
+    await expect(send).rejects.toMatchObject({ constraint_name: 'payment_attempts_generator_never_sends' });
+    // Held, the payout waits for a new round, and asks all but its initiator.
+    const asked = () => sql`SELECT 1 FROM notifications
+      WHERE payout_id = ${own.payoutId} AND user_id = ${person.userId} AND template = 'approval-wanted'`;
+    expectOk(await cast.admin2.post(`/api/payouts/${own.payoutId}/hold`, { reason: 'To look.' }));
+    expectOk(await cast.admin2.post(`/api/payouts/${own.payoutId}/resume`, { note: 'It is well.' }));
+    expect(await asked()).toHaveLength(0);
+  });
+
+  it('does not generate again after a failure that they recorded under another number', async () => {
+    const person = await cast.service.newStaff('admin', 'recorder');
+    const story = await stories.ready();
+    expectOk(await person.post(at(story, 'fail'), { reason: 'The portal was down.' }));
+    await cast.service.sql`INSERT INTO admin_users (id, user_id, role, is_active)
+      VALUES (-8, ${person.userId}, 'viewer', false)`;
+    const answer = await person.post(at(story, 'generate-instructions'));
+    expect(refusal(answer)).toEqual([403, 'SEPARATION_OF_DUTIES']);
+  });
+
   it('hears of each thing once', async () => {
     const story = await stories.initiated();
     const mails = await cast.service.sql`SELECT 1 FROM notifications
@@ -252,12 +300,16 @@ describe('a session', () => {
   });
   afterAll(close);
 
-  it('that does not say when it began is too old for staff', async () => {
-    const staff = await cast.service.newStaff('viewer', 'timeless');
-    expect((await staff.get('/api/payouts')).status).toBe(200);
-    await cast.service.sql`UPDATE sessions SET created_at = NULL WHERE user_id = ${staff.userId}`;
-    expect((await staff.get('/api/payouts')).status).toBe(401);
-  });
+  it.each([[null], ['infinity'], ['-infinity'], ['2999-01-01']])(
+    'that began at %s is too old for staff',
+    async (began) => {
+      const staff = await cast.service.newStaff('viewer', 'timeless');
+      expect((await staff.get('/api/payouts')).status).toBe(200);
+      await cast.service
+        .sql`UPDATE sessions SET created_at = ${began}::text::timestamptz WHERE user_id = ${staff.userId}`;
+      expect((await staff.get('/api/payouts')).status).toBe(401);
+    },
+  );
 });
 
 describe('tables of the main app’s own making', () => {
@@ -303,6 +355,25 @@ describe('tables of the main app’s own making', () => {
       WHERE user_id = ${story.member.userId}`;
     expect(row?.['subscription_id']).toMatch(/^sub_/);
     await expectExact();
+  });
+
+  it('with an amount without end, or one that no column of ours holds, count for nothing', async () => {
+    const { userId } = await cast.service.newMember();
+    for (const amount of ['Infinity', '-Infinity', '20000000000000000', 'NaN'])
+      await cast.service.sql`INSERT INTO user_payments (user_id, amount, status)
+        VALUES (${userId}, ${amount}::numeric, 'succeeded')`;
+    const found = (await candidates()).find((candidate) => candidate.userId === userId);
+    expect(found).toMatchObject({ totalPayments: 12, lifetimeTotal: 1200 });
+    await expectExact();
+  });
+
+  it('with a number of staff beyond those that we can record make nobody staff, and harm nobody', async () => {
+    const stranger = await cast.service.newMember();
+    await cast.service
+      .sql`INSERT INTO admin_users (id, user_id, role) VALUES (3000000000, ${stranger.userId}, 'admin')`;
+    const answers = await Promise.all([stranger.get('/api/payouts'), cast.viewer.get('/api/payouts')]);
+    expect(answers.map(({ status }) => status)).toEqual([403, 200]);
+    expect((await stories.initiated()).payoutId).toMatch(/^PO-/);
   });
 
   it('with fractions of a cent are counted in whole ones, without drift', async () => {

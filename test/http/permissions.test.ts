@@ -272,7 +272,7 @@ describe('who was let in a moment ago', () => {
       name: 'idle for long: a stranger',
       become: (id) => cast.service.sql`
         UPDATE session_activity SET last_seen_at = now() - interval '16 minutes'
-         WHERE session_id IN (SELECT id::text FROM sessions WHERE user_id = ${id})`,
+         WHERE session_id IN (SELECT id FROM sessions WHERE user_id = ${id})`,
       wanted: stranger,
       ofStaff: true,
     },

@@ -68,7 +68,7 @@ describe('a session of the staff', () => {
     const seen = async () =>
       (
         await cast.service
-          .sql`SELECT a.last_seen_at, a.xmin FROM session_activity a JOIN sessions s ON s.id::text = a.session_id
+          .sql`SELECT a.last_seen_at, a.xmin FROM session_activity a JOIN sessions s ON s.id = a.session_id
         WHERE s.user_id = ${caller.userId}`
       )[0];
     expectOk(await caller.get(PAYOUTS));

@@ -85,7 +85,7 @@ describe('an account to which one payout of a member failed', () => {
   let pairs: { first: Story; second: Story }[];
   const next = () => pairs.pop() as { first: Story; second: Story };
   beforeAll(async () => {
-    pairs = await winnersAgain(8);
+    pairs = await winnersAgain(13);
   });
 
   /** The second payout has no account any more; its member was asked for another, and cannot give this one. */
@@ -166,6 +166,61 @@ describe('an account to which one payout of a member failed', () => {
     expect(expectOk(await giveBank(second, OTHER_ACCOUNT)).body).toMatchObject({ payoutId: second.payoutId });
   });
 
+  it.each([
+    ['sent', false],
+    ['completed', true],
+  ])(
+    'is taken from a payment that was %s to it, once that comes back too, whatever the reason',
+    async (_, done) => {
+      const { first, second } = next();
+      expectOk(await giveBank(second, ACCOUNT_NUMBER));
+      await sendTo(second);
+      if (done) expectOk(await cast.finance.post(at(second, 'confirm'), { completedDate: stories.today }));
+      expectOk(await comeBack(first));
+      expectOk(await comeBack(second, 'R01'));
+      await expectTaken(second);
+      const [mail] = await cast.service.sql`SELECT data FROM notifications
+      WHERE payout_id = ${second.payoutId} AND template = 'payment-failed'`;
+      expect(mail?.['data'].nextStep).toMatch(/another account/);
+    },
+  );
+
+  it('is nowhere in force when both payments come back at once, one of them for another reason', async () => {
+    const { first, second } = next();
+    expectOk(await giveBank(second, ACCOUNT_NUMBER));
+    await sendTo(second);
+    const answers = await Promise.all([comeBack(first), comeBack(second, 'R01', cast.admin)]);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    await expectTaken(second);
+  });
+
+  it('is not paid by plain SQL either', async () => {
+    const { first, second } = next();
+    expectOk(await giveBank(second, ACCOUNT_NUMBER));
+    expectOk(await cast.finance.post(at(second, 'generate-instructions')));
+    const sending = cast.service.sql.begin(async (tx) => {
+      await tx`UPDATE bank_details SET refused_at = now() WHERE payout_id = ${first.payoutId}`;
+      await tx`UPDATE payment_attempts SET status = 'sent', sent_by = ${cast.finance2.adminId ?? 0}, sent_at = now()
+        WHERE payout_id = ${second.payoutId}`;
+    });
+    await expect(sending).rejects.toMatchObject({
+      constraint_name: 'attempt_account',
+      message: 'A payment to this account has failed.',
+    });
+  });
+
+  it('is taken from one that failed and is held, which asks for another when it is resumed', async () => {
+    const { first, second } = next();
+    expectOk(await giveBank(second, ACCOUNT_NUMBER));
+    await sendTo(second);
+    expectOk(await comeBack(second, 'R01'));
+    expectOk(await cast.admin.post(at(second, 'hold'), { reason: 'To look.' }));
+    expectOk(await comeBack(first));
+    expectOk(await cast.admin.post(at(second, 'resume'), { note: 'It is well.' }));
+    await expectTaken(second);
+    expect(await mailsOf(second, 'bank-info-wanted')).toBe(2);
+  });
+
   it('is never in force afterwards, whenever the member gives it', async () => {
     const { first, second } = next();
     const [given, returned] = await Promise.all([giveBank(second, ACCOUNT_NUMBER), comeBack(first)]);
@@ -189,6 +244,22 @@ describe('another account for a member’s next payout', () => {
       'COOLOFF_ACTIVE',
     ]);
     cast.service.time.advanceDays(3);
+    expectOk(await cast.finance.post(at(next, 'generate-instructions')));
+  });
+
+  it('stays one when the payout is cancelled on suspicion and the same is given again', async () => {
+    const story = await stories.withBank();
+    cast.service.time.advanceDays(1);
+    expectOk(await giveBank(story, OTHER_ACCOUNT));
+    expectOk(await cast.admin.post(at(story, 'cancel'), { reason: 'It looks odd.' }));
+    cast.service.time.advanceDays(1);
+    const next = await initiateAgain(story);
+    expectOk(await giveBank(next, OTHER_ACCOUNT));
+    await stories.giveW9(next);
+    const early = await cast.finance.post(at(next, 'generate-instructions'));
+    expect(refusal(early)).toEqual([422, 'COOLOFF_ACTIVE']);
+    // Three days after it was given first.
+    cast.service.time.advanceDays(2);
     expectOk(await cast.finance.post(at(next, 'generate-instructions')));
   });
 

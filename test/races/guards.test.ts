@@ -106,11 +106,11 @@ interface Guard {
   remove?: string;
   /** The rule of invariants.sql that sees what has happened. */
   damage: string;
-  /** Set for a guard of 0002: it stands beside those of 0001. Otherwise all of 0002 are taken away beforehand. */
+  /** Set for a guard of 0002: it stands beside those of 0001. Otherwise all of 0002 and 0011 are taken away beforehand. */
   second?: keyof typeof SECOND_LINE;
 }
 
-/** The triggers of drizzle/0002_no_dollar_twice.sql, by their tables. */
+/** The triggers of drizzle/0002_no_dollar_twice.sql and 0011_strange_data.sql (test/db/main-app-data), by their tables. */
 const SECOND_LINE = {
   payout_award_guard: ['payout_management'],
   payout_round_guard: ['payout_management'],
@@ -119,6 +119,9 @@ const SECOND_LINE = {
   payment_attempt_terms_guard: ['payment_attempts'],
   payout_whole: ['payout_management', 'payment_attempts', 'payout_approvals'],
   idempotency_guard: ['idempotency_keys'],
+  decider_guard: ['payout_approvals'],
+  payment_payer_guard_made: ['payment_attempts'],
+  payment_payer_guard_sent: ['payment_attempts'],
 } as const;
 const drop = (...names: (keyof typeof SECOND_LINE)[]): string =>
   names.flatMap((name) => SECOND_LINE[name].map((table) => `DROP TRIGGER ${name} ON ${table}`)).join('; ');

@@ -96,7 +96,7 @@ export const auditAnchors = pgTable(
 
 /** When a session was last used here. */
 export const sessionActivity = pgTable('session_activity', {
-  sessionId: text('session_id').primaryKey(),
+  sessionId: uuid('session_id').primaryKey(),
   lastSeenAt: instant('last_seen_at').notNull(),
 });
 
