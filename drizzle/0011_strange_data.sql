@@ -1,6 +1,22 @@
 -- What the main app's tables may hold, beside what ours would: a person who is in admin_users more than once, roles that we
 -- do not know, sessions and subscriptions whose ids are no UUIDs, payments without a date that can be told or with an amount
 -- that is none.
+-- And an owner who is no superuser: from PostgreSQL 16 on, whoever makes a role is a member of it, and may not take it on.
+DO $$
+DECLARE wanted text;
+BEGIN
+  IF current_setting('server_version_num')::integer >= 160000 THEN
+    FOREACH wanted IN ARRAY ARRAY['payout_service', 'payout_main_app', 'payout_archivist'] LOOP
+      BEGIN
+        IF NOT pg_has_role(current_user, wanted, 'SET') THEN
+          EXECUTE format('GRANT %I TO %I WITH SET TRUE', wanted, current_user);
+        END IF;
+      EXCEPTION WHEN insufficient_privilege OR unique_violation THEN NULL;
+      END;
+    END LOOP;
+  END IF;
+END $$;
+--> statement-breakpoint
 -- First, before anybody is kept waiting, those whom the functions below count anew; from the start, where a sum went wrong.
 INSERT INTO queue_touched SELECT NULL FROM queue_totals WHERE revenue = 'NaN';
 --> statement-breakpoint

@@ -5,13 +5,14 @@ import postgres from 'postgres';
 import { loadConfig, type Config } from '../src/config.ts';
 import { prepareEmbedded } from '../src/db/embedded-databases.ts';
 import { startEmbeddedServer } from '../src/db/embedded-server.ts';
+import { reasonOf } from '../src/db/errors.ts';
 import { isMigrated } from '../src/db/migrations.ts';
 
 type Fill = (url: string, config: Config) => Promise<void>;
 
 /** The owner's URL; close it when done, as the embedded server may run for this alone. */
 export async function ownerDatabase(
-  fill: Fill = async () => {},
+  fill?: Fill,
 ): Promise<{ url: string; config: Config; close: () => Promise<void> }> {
   readDotenv({ quiet: true });
   const config = loadConfig(process.env);
@@ -24,7 +25,8 @@ export async function ownerDatabase(
   });
   const close = () => server.stop();
   try {
-    return { url: await prepareEmbedded(server, (url) => fill(url, config)), config, close };
+    const filling = fill && ((url: string) => fill(url, config));
+    return { url: await prepareEmbedded(server, filling), config, close };
   } catch (error) {
     await close();
     throw error;
@@ -40,7 +42,7 @@ export async function withOwnerUrl(work: Fill, fill?: Fill): Promise<void> {
       await close();
     }
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${reasonOf(error)}\n`);
     process.exitCode = 1;
   }
 }

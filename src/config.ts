@@ -35,6 +35,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   const faults = parsed.success
     ? []
     : parsed.error.issues.map((issue) => `${issue.path.join('.')} ${faultText(issue)}`);
+  faults.push(...mailFaults(env));
   if (production) faults.push(...productionFaults(env));
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const dataDirectory = resolve(parsed.data.DATA_DIR);
@@ -42,6 +43,15 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     ? (parsed.data as Required<Environment>)
     : { ...keptSecrets(dataDirectory), ...withoutMissing(parsed.data) };
   return shape(parsed.data, { dataDirectory, ...secrets });
+}
+
+function mailFaults(env: Record<string, string | undefined>): string[] {
+  const given = (name: string) => (env[name] ?? '').trim() !== '';
+  const provider = env['EMAIL_PROVIDER']?.trim();
+  if (provider === 'smtp' && !given('SMTP_URL')) return ['SMTP_URL is missing: EMAIL_PROVIDER is smtp'];
+  if (provider === 'sendgrid' && !given('SENDGRID_API_KEY'))
+    return ['SENDGRID_API_KEY is missing: EMAIL_PROVIDER is sendgrid'];
+  return [];
 }
 
 const faultText = (issue: z.core.$ZodIssue): string =>

@@ -1,6 +1,7 @@
 /** Starts the service and stops it gracefully. The only file with effects on import. */
 import closeWithGrace from 'close-with-grace';
 import { ConfigError } from './config.ts';
+import { reasonOf } from './db/errors.ts';
 import { startService, StartError } from './start-service.ts';
 
 /** npm passes on what the terminal has sent to all: Ctrl-C comes twice, and is to count once. */
@@ -34,8 +35,6 @@ try {
   process.stdout.write(`${greeting}\n`);
 } catch (error) {
   const known = error instanceof ConfigError || error instanceof StartError;
-  process.stderr.write(
-    `${known ? error.message : `The service could not start: ${error instanceof Error ? error.message : String(error)}`}\n`,
-  );
+  process.stderr.write(`${known ? error.message : `The service could not start: ${reasonOf(error)}`}\n`);
   process.exit(1);
 }

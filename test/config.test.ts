@@ -103,6 +103,28 @@ describe('without any setting', () => {
     }
   });
 
+  it('spaces around a setting do not count, and other drivers’ parameters of a URL are left out', () => {
+    const config = load({
+      PORT: ' 3003 ',
+      PAYOUT_THRESHOLD: '50000 ',
+      ENABLE_METRICS: ' true',
+      DATABASE_URL:
+        ' postgres://a:b@db.example.com/payouts?channel_binding=require&schema=public&sslmode=require ',
+    });
+    expect(config).toMatchObject({ port: 3003, business: { payoutThresholdCents: 5_000_000 } });
+    expect(config.database.url).toBe('postgres://a:b@db.example.com/payouts?sslmode=require');
+  });
+
+  it.each<[Record<string, string>, string]>([
+    [{ DATABASE_URL: 'postgres://a:b#c@db/payouts' }, 'DATABASE_URL is no URL'],
+    [{ BETTER_AUTH_URL: 'localhost:3002' }, 'BETTER_AUTH_URL must be a URL that begins with http'],
+    [{ MEMBER_PORTAL_URL: 'javascript:alert(1)' }, 'MEMBER_PORTAL_URL must be a URL'],
+    [{ EMAIL_PROVIDER: 'smtp' }, 'SMTP_URL is missing'],
+    [{ EMAIL_PROVIDER: 'sendgrid' }, 'SENDGRID_API_KEY is missing'],
+  ])('%j is told before anything is opened', (settings, fault) => {
+    expect(faultsOf(settings)).toEqual([expect.stringContaining(fault)]);
+  });
+
   it('a secret that is given wins over the one that is kept', () => {
     const kept = load();
     const given = load({ JWT_SECRET: PRODUCTION.JWT_SECRET });

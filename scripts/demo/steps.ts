@@ -40,8 +40,12 @@ export async function approvedPayout(staff: Staff, winner: Candidate): Promise<s
     userIds: [winner.userId],
   });
   const payoutId = data[0]?.payoutId ?? '';
-  await staff.admin2.post(`/api/payouts/${payoutId}/approve`, { reason: 'Position and identity checked.' });
-  await staff.finance.post(`/api/payouts/${payoutId}/approve`, { reason: 'Funded.' });
+  const { status } = await staff.admin2.post<{ status: string }>(`/api/payouts/${payoutId}/approve`, {
+    reason: 'Position and identity checked.',
+  });
+  // Below $100,000 one is enough.
+  if (status === 'pending_approval')
+    await staff.finance.post(`/api/payouts/${payoutId}/approve`, { reason: 'Funded.' });
   return payoutId;
 }
 

@@ -64,10 +64,8 @@ export class Callers {
       throw ended(`You did nothing here for more than ${staffIdleMinutes} minutes. Sign in again.`);
     if (session.touchDue) await this.#sessions.touch(session.sessionId);
     const otherAdminIds = adminIds?.filter((id) => id !== adminId) ?? [];
-    const actor: PersonActor = {
-      ...{ kind: 'staff', userId, email, adminId, role },
-      ...(otherAdminIds.length > 0 ? { otherAdminIds } : {}),
-    };
+    const staff = { kind: 'staff', userId, email, adminId, role } as const;
+    const actor: PersonActor = otherAdminIds.length > 0 ? { ...staff, otherAdminIds } : staff;
     if (session.twoFactors !== false) return { actor, signedInSecondsAgo };
     return {
       actor,

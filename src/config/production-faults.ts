@@ -52,9 +52,6 @@ export function productionFaults(env: Record<string, string | undefined>): strin
   }
   if (!given('EMAIL_PROVIDER') || env['EMAIL_PROVIDER'] === 'outbox')
     faults.push('EMAIL_PROVIDER must be smtp or sendgrid in production');
-  if (env['EMAIL_PROVIDER'] === 'smtp' && !given('SMTP_URL')) faults.push('SMTP_URL is missing');
-  if (env['EMAIL_PROVIDER'] === 'sendgrid' && !given('SENDGRID_API_KEY'))
-    faults.push('SENDGRID_API_KEY is missing');
   if (!given('EMAIL_FROM')) faults.push('EMAIL_FROM is missing');
   for (const name of [
     'RATE_LIMIT_MEMBER',

@@ -63,7 +63,10 @@ export class Database {
       onnotice: () => {},
       connection: {
         application_name: options.applicationName ?? 'payout-service',
+        // Whatever the server, the database or the user have for a default.
+        search_path: 'public',
         TimeZone: 'UTC',
+        DateStyle: 'ISO, MDY',
         // Compiling a plan costs more than any of our statements takes.
         jit: false,
         // Statements are prepared to save a round trip, not to be planned without their values.

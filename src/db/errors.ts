@@ -15,6 +15,13 @@ export function databaseFault(error: unknown): DatabaseFault | undefined {
   return undefined;
 }
 
+/** In a line: what PostgreSQL says, without the statement and its values, which may be anything. */
+export function reasonOf(error: unknown): string {
+  const fault = databaseFault(error);
+  if (fault) return `${fault.message} (${fault.code})`;
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Serialization failure, deadlock: the whole transaction was undone and may be run again. */
 export const isRetryable = (error: unknown): boolean =>
   ['40001', '40P01'].includes(databaseFault(error)?.code ?? '');

@@ -15,6 +15,7 @@ const CONFIG = {
 /** Held while migrating, so that of several instances one migrates and the others wait. */
 const LOCK = 7_203_002;
 const OLDEST_SERVER = 150_000;
+const ENCODINGS = ['UTF8', 'SQL_ASCII'];
 
 interface Journal {
   entries: { tag: string; when: number }[];
@@ -29,17 +30,24 @@ async function exclusively<T>(url: string, work: (sql: postgres.Sql) => Promise<
     connect_timeout: 5,
     fetch_types: false,
     onnotice: () => {},
-    connection: { application_name: 'payout-service migrations' },
+    connection: {
+      application_name: 'payout-service migrations',
+      search_path: 'public',
+      DateStyle: 'ISO, MDY',
+    },
   });
   try {
-    const [server] = await sql<
-      { version: string }[]
-    >`SELECT current_setting('server_version_num') AS version`;
+    const [server] = await sql<{ version: string; encoding: string }[]>`
+      SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding`;
     if (Number(server?.version) < OLDEST_SERVER) {
       throw new Error(
         `The PostgreSQL server is older than 15 (${server?.version}). Use PostgreSQL 15 or newer.`,
       );
     }
+    if (!ENCODINGS.includes(server?.encoding ?? ''))
+      throw new Error(
+        `The database is encoded in ${server?.encoding}, which cannot hold every name. Make one with ENCODING 'UTF8'.`,
+      );
     await sql`SELECT pg_advisory_lock(${LOCK})`;
     return await work(sql);
   } finally {
