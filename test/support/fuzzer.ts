@@ -230,7 +230,9 @@ export class Fuzzer {
     let made = this.#schemas.get(key);
     if (!made) {
       const whole = JSON.stringify({ ...schema, $defs: this.#world.document['components'].schemas });
-      made = z.fromJSONSchema(JSON.parse(whole.replaceAll('#/components/schemas/', '#/$defs/')) as Json);
+      // Zod's format wants a version of RFC 9562; the pattern beside it says what is taken.
+      const known = whole.replaceAll('"format":"uuid",', '').replaceAll('#/components/schemas/', '#/$defs/');
+      made = z.fromJSONSchema(JSON.parse(known) as Json);
       this.#schemas.set(key, made);
     }
     return made;
