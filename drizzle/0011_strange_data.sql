@@ -223,7 +223,7 @@ BEGIN
        SELECT 1 FROM payout_management p JOIN payout_management o ON o.user_id = p.user_id
          JOIN bank_details b ON b.payout_id = o.payout_id
         WHERE p.payout_id = NEW.payout_id AND b.fingerprint = NEW.bank_fingerprint AND b.refused_at IS NOT NULL) THEN
-    PERFORM payout_refuse('attempt_account', 'A payment to this account has failed.');
+    PERFORM payout_refuse('attempt_refused', 'A payment to this account has failed.');
   END IF;
   RETURN NEW;
 END $$;
@@ -237,6 +237,8 @@ CREATE TRIGGER payment_payer_guard_sent BEFORE UPDATE ON payment_attempts FOR EA
 CREATE FUNCTION session_key(id text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN id::uuid ELSE pg_catalog.md5(id)::uuid END
 $$;
+--> statement-breakpoint
+GRANT EXECUTE ON FUNCTION session_key TO payout_service;
 --> statement-breakpoint
 DROP FUNCTION session_caller;
 --> statement-breakpoint

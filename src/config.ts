@@ -29,7 +29,8 @@ export class ConfigError extends Error {
 const GENERATED = ['JWT_SECRET', 'BETTER_AUTH_SECRET', 'ENCRYPTION_KEY'] as const;
 
 /** Reads and validates. Outside production, secrets that are missing are made once and kept in the data folder. */
-export function loadConfig(env: Record<string, string | undefined>): Config {
+export function loadConfig(given: Record<string, string | undefined>): Config {
+  const env = withoutSpaces(given);
   const production = env['NODE_ENV'] === 'production';
   const parsed = environmentSchema.safeParse(env);
   const faults = parsed.success
@@ -45,11 +46,19 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   return shape(parsed.data, { dataDirectory, ...secrets });
 }
 
+/** The main app's, which must be the same to the letter. */
+const AS_THEY_ARE = ['JWT_SECRET', 'BETTER_AUTH_SECRET'];
+
+/** Spaces around a setting do not count, for whoever looks at it. */
+const withoutSpaces = (env: Record<string, string | undefined>): Record<string, string | undefined> =>
+  Object.fromEntries(
+    Object.entries(env).map(([name, value]) => [name, AS_THEY_ARE.includes(name) ? value : value?.trim()]),
+  );
+
 function mailFaults(env: Record<string, string | undefined>): string[] {
-  const given = (name: string) => (env[name] ?? '').trim() !== '';
-  const provider = env['EMAIL_PROVIDER']?.trim();
-  if (provider === 'smtp' && !given('SMTP_URL')) return ['SMTP_URL is missing: EMAIL_PROVIDER is smtp'];
-  if (provider === 'sendgrid' && !given('SENDGRID_API_KEY'))
+  const provider = env['EMAIL_PROVIDER'];
+  if (provider === 'smtp' && !env['SMTP_URL']) return ['SMTP_URL is missing: EMAIL_PROVIDER is smtp'];
+  if (provider === 'sendgrid' && !env['SENDGRID_API_KEY'])
     return ['SENDGRID_API_KEY is missing: EMAIL_PROVIDER is sendgrid'];
   return [];
 }

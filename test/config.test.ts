@@ -115,6 +115,19 @@ describe('without any setting', () => {
     expect(config.database.url).toBe('postgres://a:b@db.example.com/payouts?sslmode=require');
   });
 
+  it('production is as strict about settings with spaces around them', () => {
+    const spaced = (settings: Record<string, string>) => faultsOf({ ...PRODUCTION, ...settings });
+    expect(faultsOf({ NODE_ENV: 'production ' }).length).toBeGreaterThan(10);
+    expect(spaced({ EMAIL_PROVIDER: 'outbox ' })).toEqual([expect.stringContaining('EMAIL_PROVIDER')]);
+    expect(spaced({ RATE_LIMIT_MEMBER: ' 0 ' })).toEqual([expect.stringContaining('RATE_LIMIT_MEMBER')]);
+    expect(spaced({ ENABLE_METRICS: 'true ' })).toEqual([expect.stringContaining('METRICS_TOKEN')]);
+  });
+
+  it('a list of hosts is taken as it is', () => {
+    const url = 'postgres://a:b@db1.example.com:5432,db2.example.com:5433/payouts';
+    expect(load({ DATABASE_URL: `${url}?schema=public` }).database.url).toBe(url);
+  });
+
   it.each<[Record<string, string>, string]>([
     [{ DATABASE_URL: 'postgres://a:b#c@db/payouts' }, 'DATABASE_URL is no URL'],
     [{ BETTER_AUTH_URL: 'localhost:3002' }, 'BETTER_AUTH_URL must be a URL that begins with http'],

@@ -5,8 +5,9 @@ import { CRASH_POINTS, DELIVERY_CRASH_POINTS } from '../kernel/crash-points.ts';
 import { centsFromDecimal } from '../kernel/money.ts';
 import { TaxYears } from '../tax/tax-years-rules.ts';
 
-const trimmed = (value: unknown) => (typeof value === 'string' ? value.trim() || undefined : value);
-const setting = <T extends z.ZodType>(schema: T) => z.preprocess(trimmed, schema);
+const blankIsMissing = (value: unknown) =>
+  typeof value === 'string' && value.trim() === '' ? undefined : value;
+const setting = <T extends z.ZodType>(schema: T) => z.preprocess(blankIsMissing, schema);
 
 const flag = (fallback: boolean) =>
   setting(
@@ -36,34 +37,34 @@ const dollarsSetting = (fallback: string) =>
       .pipe(z.number().positive('must be more than 0')),
   );
 
-/** As it is: the main app's may begin with a space. */
-const secret = z.preprocess(
-  (value) => (trimmed(value) === undefined ? undefined : value),
-  z.string().min(32, 'must be at least 32 characters').optional(),
-);
+const secret = setting(z.string().min(32, 'must be at least 32 characters').optional());
 const optionalText = setting(z.string().optional());
 const url = setting(
   z.url({ protocol: /^https?$/, error: 'must be a URL that begins with http:// or https://' }).optional(),
 );
+/** A list of hosts, which the driver tries in turn, is more than a URL may have. */
+const withOneHost = (text: string): string => text.replace(/^(\w+:\/\/(?:[^@/]*@)?)[^/?]*/, '$1host');
+
+/** Other drivers' parameters, as providers put them into their URLs; ours would ask the server for settings of that name. */
+const withoutOthersParameters = (text: string): string =>
+  text
+    .replace(
+      /([?&])(?:(?:channel_binding|schema|pgbouncer|connection_limit|pool_timeout)=[^&]*(?:&|$))+/g,
+      '$1',
+    )
+    .replace(/[?&]$/, '');
+
 const postgresUrl = setting(
   z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
     .refine(
-      (text) => URL.canParse(text),
+      (text) => URL.canParse(withOneHost(text)),
       'is no URL: what is special in user, password or name is written as %23 and the like',
     )
     .transform(withoutOthersParameters)
     .optional(),
 );
-
-/** Other drivers' parameters, as providers put them into their URLs; ours would ask the server for settings of that name. */
-function withoutOthersParameters(text: string): string {
-  const url = new URL(text);
-  for (const name of ['channel_binding', 'schema', 'pgbouncer', 'connection_limit', 'pool_timeout'])
-    url.searchParams.delete(name);
-  return url.href;
-}
 
 export const environmentSchema = z.object({
   NODE_ENV: setting(z.enum(['development', 'test', 'production']).default('development')),

@@ -1,11 +1,17 @@
+import { getTableName, is } from 'drizzle-orm';
+import { PgTable } from 'drizzle-orm/pg-core';
 import postgres from 'postgres';
 import type { EmbeddedServer } from './embedded-server.ts';
 import { databaseFault } from './errors.ts';
+import * as schema from './schema/index.ts';
 
 const DATABASE = 'payouts';
 const UNFINISHED = 'payouts_unfinished';
 const LOCK = 7_203_001;
 const OBJECT_IN_USE = '55006';
+const OURS = new Set<string>(
+  Object.values(schema).flatMap((part) => (is(part, PgTable) ? [getTableName(part)] : [])),
+);
 
 /**
  * Makes the service's database on the embedded server where it is missing, and returns the owner's URL. It gets its
@@ -32,20 +38,32 @@ export async function prepareEmbedded(
   }
 }
 
-/** False where there are people in it, or somebody is at work with it. */
+/** False where there is anything in it but what the migrations made, or somebody is at work with it. */
 async function dropEmpty(sql: postgres.Sql, server: EmbeddedServer): Promise<boolean> {
-  const inside = postgres(server.url(DATABASE), { max: 1, fetch_types: false, onnotice: () => {} });
-  try {
-    const [table] = await inside`SELECT 1 WHERE to_regclass('public.users') IS NOT NULL`;
-    if (table && (await inside`SELECT 1 FROM public.users LIMIT 1`).length > 0) return false;
-  } finally {
-    await inside.end();
-  }
+  if (!(await isEmpty(server.url(DATABASE)))) return false;
   try {
     await sql.unsafe(`DROP DATABASE ${DATABASE}`);
     return true;
   } catch (error) {
     if (databaseFault(error)?.code === OBJECT_IN_USE) return false;
     throw error;
+  }
+}
+
+/** Neither people nor payments nor payouts, nor a table that is not ours. */
+async function isEmpty(url: string): Promise<boolean> {
+  const sql = postgres(url, { max: 1, fetch_types: false, onnotice: () => {} });
+  try {
+    const tables = await sql<
+      { name: string }[]
+    >`SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`;
+    const names = tables.map(({ name }) => name);
+    if (names.some((name) => !OURS.has(name))) return false;
+    for (const name of ['users', 'user_payments', 'payout_management', 'user_audit_logs'])
+      if (names.includes(name) && (await sql`SELECT 1 FROM ${sql(`public.${name}`)} LIMIT 1`).length > 0)
+        return false;
+    return true;
+  } finally {
+    await sql.end();
   }
 }

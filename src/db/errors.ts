@@ -15,9 +15,9 @@ export function databaseFault(error: unknown): DatabaseFault | undefined {
   return undefined;
 }
 
-/** In a line: what PostgreSQL says, without the statement and its values, which may be anything. */
+/** In a line: what PostgreSQL says, without the statement and its parameters. */
 export function reasonOf(error: unknown): string {
-  const fault = databaseFault(error);
+  const fault = databaseFault(error instanceof AggregateError ? error.errors[0] : error);
   if (fault) return `${fault.message} (${fault.code})`;
   return error instanceof Error ? error.message : String(error);
 }
@@ -75,6 +75,10 @@ export const CONSTRAINTS: Record<string, [ErrorCode, string]> = {
   staff_only: ['FORBIDDEN', 'Your role does not allow this any more.'],
   rejection_stands: ['INVALID_STATE', 'The payout was rejected.'],
   attempt_not_due: ['INVALID_STATE', 'No payment of this payout is due.'],
+  attempt_refused: [
+    'BANK_DETAILS_REFUSED',
+    'A payment to this account has failed. The member must give another one.',
+  ],
   attempt_account: ['INVALID_STATE', 'The bank details have changed meanwhile. Make new instructions.'],
   tax_forms_one_w9_to_review: ['INVALID_STATE', 'Another W-9 of the member has just come in. Look again.'],
   tax_forms_one_approved_w9: [

@@ -11,6 +11,7 @@ import type { Payout, PayoutCase } from '../payouts/payout.ts';
 import type { TaxComplianceService } from '../tax/tax-compliance.ts';
 import type { BankDetailsService } from './bank-details-service.ts';
 import { instructionsHash, type Withholding } from './instructions-rules.ts';
+import { isRefused } from './refused-account.ts';
 
 export interface Settled {
   paymentMethod: PaymentMethod;
@@ -90,6 +91,7 @@ export class InstructionsFreezer {
   /** Is everything that the live instructions froze still as it was? */
   async stillHolds(tx: Tx, { payout, liveAttempt }: PayoutCase): Promise<boolean> {
     if (!liveAttempt) return false;
+    if (liveAttempt.paymentMethod === 'ach' && (await isRefused(tx, payout))) return false;
     const payee = await readPayeeFacts(tx, payout.userId);
     return (await this.#hash(tx, payout, liveAttempt.number, payee)) === liveAttempt.instructionsHash;
   }

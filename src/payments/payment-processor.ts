@@ -13,7 +13,7 @@ import type { Payouts } from '../payouts/payouts.ts';
 import type { AttemptRow, Payout, PayoutCase } from '../payouts/payout.ts';
 import { REMOVAL_REASON } from '../membership/membership-rules.ts';
 import { concernsAccount } from './bank-details-rules.ts';
-import { refuseDetails, wasRefused } from './bank-details-store.ts';
+import { refuseDetails } from './bank-details-store.ts';
 import { assertProven, FAILURES_BEFORE_REVIEW, type FailureReport } from './failure-rules.ts';
 import type { InstructionsFreezer } from './instructions-freezer.ts';
 import {
@@ -30,7 +30,7 @@ import {
   type PayoutCalculation,
 } from './payment-instructions.ts';
 import type { PaymentAftermath } from './payment-aftermath.ts';
-import { refuseElsewhere } from './refused-account.ts';
+import { isRefused, refuseElsewhere } from './refused-account.ts';
 
 export interface PaymentSentDetails {
   sentDate: IsoDate;
@@ -94,6 +94,13 @@ export class PaymentProcessor {
       const paymentMethod = request.paymentMethod ?? payout.paymentMethod;
       const payee = await readPayeeFacts(tx, payout.userId);
       const terms = { now: this.#clock.now(), cooloffHours: this.#terms.cooloffHours };
+      if (paymentMethod === 'ach' && (await isRefused(tx, payout))) {
+        await this.#progress.takeAccount(tx, subject, actor);
+        return new DomainError(
+          'BANK_INFO_MISSING',
+          'A payment to the account of this payout has failed. The member was asked for another one.',
+        );
+      }
       assertNothingMissing(payout, payee, request, paymentMethod, terms);
       const doubt = payeeDoubt(payout, payee, paymentMethod);
       if (doubt) {
@@ -262,12 +269,11 @@ export class PaymentProcessor {
   /** By its return code, or because a payment to the same account has failed so for another payout of the member. */
   async #concernsAccount(
     tx: Tx,
-    { userId }: Payout,
-    { paymentMethod, bankFingerprint }: AttemptRow,
+    payout: Payout,
+    { paymentMethod }: AttemptRow,
     returnCode: string | undefined,
   ): Promise<boolean> {
-    if (paymentMethod !== 'ach' || bankFingerprint === null) return false;
-    return concernsAccount(returnCode) || (await wasRefused(tx, userId, bankFingerprint));
+    return paymentMethod === 'ach' && (concernsAccount(returnCode) || (await isRefused(tx, payout)));
   }
 
   /** An account that does not work is not used again; after the third failure a person has to look. */
@@ -288,6 +294,9 @@ export class PaymentProcessor {
       const refusal = { userId: payout.userId, attempt, actor, at: this.#clock.now() };
       await refuseElsewhere(tx, { payouts: this.#payouts, progress: this.#progress }, refusal);
     }
+    // A check has failed, and meanwhile the account that stands beside it.
+    if (!account && (await isRefused(tx, settled)))
+      settled = await this.#progress.takeAccount(tx, { ...subject, payout: settled }, actor);
     if (review)
       await this.#progress.hold(
         tx,

@@ -1,10 +1,10 @@
-import type { Tx } from '../db/client.ts';
+import type { Reader, Tx } from '../db/client.ts';
 import type { Actor } from '../kernel/actor.ts';
 import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { Payouts } from '../payouts/payouts.ts';
-import type { AttemptRow } from '../payouts/payout.ts';
-import { findDetails, refuseDetails } from './bank-details-store.ts';
+import type { AttemptRow, Payout } from '../payouts/payout.ts';
+import { findDetails, refuseDetails, wasRefused } from './bank-details-store.ts';
 
 /** Statuses of a payout that is to be paid yet. */
 const TO_BE_PAID: readonly PayoutStatus[] = [
@@ -17,6 +17,16 @@ const TO_BE_PAID: readonly PayoutStatus[] = [
 ];
 /** What is under way to the account loses it if it comes back. Locked too, as it may be coming back at this moment. */
 const PAID: readonly PayoutStatus[] = ['payment_sent', 'completed'];
+
+/** Has a payment to the account in force failed, for this or another payout of the member? */
+export async function isRefused(
+  reader: Reader,
+  { payoutId, userId, bankDetailsVersion }: Payout,
+): Promise<boolean> {
+  const details =
+    bankDetailsVersion === null ? undefined : await findDetails(reader, payoutId, bankDetailsVersion);
+  return details !== undefined && (await wasRefused(reader, userId, details.fingerprint));
+}
 
 /**
  * Takes the account to which a payment has failed out of the member's other payouts, where it stands too: details that

@@ -72,16 +72,14 @@ export class PayoutProgress {
   }
 
   /** Takes the account, which was refused, out of a payout that is to be paid yet, and asks the member for another one. */
-  async takeAccount(tx: Tx, subject: PayoutCase, actor: Actor): Promise<void> {
+  async takeAccount(tx: Tx, subject: PayoutCase, actor: Actor): Promise<Payout> {
     const { payout, liveAttempt } = subject;
     const none = { bankDetails: null, bankDetailsVersion: null };
     // Instructions by check hold without it.
-    if (liveAttempt?.paymentMethod === 'ach') {
-      await this.voidInstructions(tx, subject, actor, 'the account was refused', none);
-      return;
-    }
+    if (liveAttempt?.paymentMethod === 'ach')
+      return this.voidInstructions(tx, subject, actor, 'the account was refused', none);
     const taken = await this.#payouts.change(tx, payout, none, { actor, action: 'bank_details_refused' });
-    await this.advance(tx, await this.wantAccount(tx, taken));
+    return this.advance(tx, await this.wantAccount(tx, taken));
   }
 
   /** A payment that failed is not sent again to no account: the member is asked for one. */

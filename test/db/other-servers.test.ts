@@ -106,6 +106,15 @@ describe('the embedded database', () => {
       await sql`INSERT INTO users (email) VALUES ('somebody@example.com')`;
       await sql.end();
     });
+    const inside = async (statement: string) => {
+      const sql = postgres(url, { max: 1 });
+      await sql.unsafe(statement);
+      await sql.end();
+    };
+    await inside('CREATE TABLE of_somebody_else (note text)');
+    expect(await prepareEmbedded(server, fill)).toBe(url);
+    expect(fill).not.toHaveBeenCalled();
+    await inside('DROP TABLE of_somebody_else');
     expect(await prepareEmbedded(server, fill)).toBe(url);
     expect(await prepareEmbedded(server, fill)).toBe(url);
     expect(fill).toHaveBeenCalledTimes(1);

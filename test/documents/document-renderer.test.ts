@@ -15,7 +15,7 @@ const enormous: DocumentOrder = {
     ...recipientForm,
     recipient: {
       ...recipientForm.recipient,
-      addressLines: Array(3_000_000).fill('x'.repeat(60)) as string[],
+      addressLines: Array(1_500_000).fill('x'.repeat(60)) as string[],
     },
   },
 };
