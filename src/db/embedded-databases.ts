@@ -16,7 +16,8 @@ const OURS = new Set<string>(
 /**
  * Makes the service's database on the embedded server where it is missing, and returns the owner's URL. It gets its
  * name when `fill` is done with it: one that was interrupted is thrown away and made anew, and so is one in which there
- * are no people, as a script leaves it that came before the first start. Without `fill` it stays empty.
+ * is nothing but what the migrations made, as a script leaves it that came before the first start. Without `fill` it
+ * stays empty.
  */
 export async function prepareEmbedded(
   server: EmbeddedServer,

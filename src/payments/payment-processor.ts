@@ -82,7 +82,7 @@ export class PaymentProcessor {
   /**
    * Makes numbered instructions and freezes amounts and payee under a hash. Throws BANK_INFO_MISSING, ADDRESS_MISSING,
    * W9_MISSING, WITHHOLDING_NOT_DUE or COOLOFF_ACTIVE and changes nothing; KYC_NOT_VERIFIED or NAME_MISMATCH after
-   * moving the payout to manual review.
+   * moving the payout to manual review; BANK_INFO_MISSING after taking out an account to which another payout failed.
    */
   async generatePaymentInstructions(
     actor: CallerActor,

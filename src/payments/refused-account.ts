@@ -1,20 +1,13 @@
 import type { Reader, Tx } from '../db/client.ts';
 import type { Actor } from '../kernel/actor.ts';
-import type { PayoutStatus } from '../kernel/payout-lifecycle.ts';
+import { BANK_INFO_STATUSES, type PayoutStatus } from '../kernel/payout-lifecycle.ts';
 import type { PayoutProgress } from '../payouts/payout-progress.ts';
 import type { Payouts } from '../payouts/payouts.ts';
 import type { AttemptRow, Payout } from '../payouts/payout.ts';
 import { findDetails, refuseDetails, wasRefused } from './bank-details-store.ts';
 
 /** Statuses of a payout that is to be paid yet. */
-const TO_BE_PAID: readonly PayoutStatus[] = [
-  'approved',
-  'pending_bank_info',
-  'pending_tax_info',
-  'ready_for_payment',
-  'payment_failed',
-  'requires_manual_review',
-];
+const TO_BE_PAID: readonly PayoutStatus[] = [...BANK_INFO_STATUSES, 'requires_manual_review'];
 /** What is under way to the account loses it if it comes back. Locked too, as it may be coming back at this moment. */
 const PAID: readonly PayoutStatus[] = ['payment_sent', 'completed'];
 

@@ -3,15 +3,15 @@ import type { Database, Reader, Tx } from '../db/client.ts';
 import { actorLabel, type CallerActor } from '../kernel/actor.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { DomainError, notFound } from '../kernel/errors.ts';
-import { centsFromDecimal, dollars, shareOf, type Cents } from '../kernel/money.ts';
+import { dollars, shareOf, type Cents } from '../kernel/money.ts';
 import { enqueueFor } from '../notifications/outbox.ts';
-import { form1099Row } from './form-1099.ts';
+import { draftForm, form1099Row, issuedForm, type Form1099 } from './form-1099.ts';
 import {
+  findForm,
   findLive1099,
   findW9,
   findW9Behind,
   insertForm,
-  findForm,
   lockForm,
   lockFormsOf,
   moveForm,
@@ -25,12 +25,9 @@ import {
   readYearIncome,
   sumYear,
   type PeoplePage,
-  type Recipient,
-  type YearIncome,
   type YearTotals,
 } from './year-store.ts';
 import { needsForm, type TaxYears } from './tax-years-rules.ts';
-import type { TinType } from './w9-rules.ts';
 import type { IssueProgress, YearEndIssuing } from './year-end-issuing.ts';
 import { insertLiability, reverseLiability } from './withholding-store.ts';
 
@@ -49,24 +46,6 @@ export interface WithholdingCalculation {
   withheldAmount: number;
   netAmount: number;
   reason: string;
-}
-
-/** A 1099-MISC as it is or would be: drafts have no form id and are never stored. */
-export interface Form1099 {
-  formId: string | null;
-  userId: string;
-  taxYear: number;
-  status: 'draft' | 'issued';
-  incomeCents: Cents;
-  withheldCents: Cents;
-  payoutIds: string[];
-  recipientName: string;
-  addressLines: string[];
-  tinType: TinType | null;
-  tinLast4: string | null;
-  w9FormId: string | null;
-  corrects: string | null;
-  needsCorrection: string | null;
 }
 
 /** Withholding and 1099s. Income of a year is what was sent in it and did not come back. */
@@ -323,37 +302,3 @@ export class TaxComplianceService {
     });
   }
 }
-
-const issuedForm = (row: TaxFormRow, tinType: TinType | null): Form1099 => ({
-  formId: row.formId,
-  userId: row.userId,
-  taxYear: row.taxYear,
-  status: 'issued',
-  incomeCents: centsFromDecimal(row.otherIncome ?? '0'),
-  withheldCents: centsFromDecimal(row.federalTaxWithheld ?? '0'),
-  payoutIds: row.incomeDetails?.payoutIds ?? [],
-  recipientName: row.incomeDetails?.recipient.name ?? '',
-  addressLines: row.incomeDetails?.recipient.addressLines ?? [],
-  tinType,
-  tinLast4: row.tinLast4,
-  w9FormId: row.w9FormId,
-  corrects: row.corrects,
-  needsCorrection: row.needsCorrection,
-});
-
-const draftForm = (income: YearIncome, taxYear: number, recipient: Recipient | undefined): Form1099 => ({
-  formId: null,
-  userId: income.userId,
-  taxYear,
-  status: 'draft',
-  incomeCents: income.incomeCents,
-  withheldCents: income.withheldCents,
-  payoutIds: income.payoutIds,
-  recipientName: recipient?.name ?? '',
-  addressLines: recipient?.addressLines ?? [],
-  tinType: recipient?.tinType ?? null,
-  tinLast4: recipient?.tinLast4 ?? null,
-  w9FormId: recipient?.w9FormId ?? null,
-  corrects: null,
-  needsCorrection: null,
-});
